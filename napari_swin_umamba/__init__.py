@@ -1,0 +1,1 @@
+"""Swin-UMamba segmentation: run and train models, headless and in napari."""
