@@ -1,0 +1,173 @@
+"""How an image becomes network input, and network output becomes labels.
+
+A :class:`Plan` is everything beside the weights that training and prediction must agree on.
+It is stored as JSON in every model file. A leaf: it imports nothing of this package.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+__all__ = [
+    "PATCH_MULTIPLE",
+    "Channel",
+    "Normalization",
+    "Plan",
+    "SegmentationClass",
+    "default_color",
+]
+
+PATCH_MULTIPLE = 32
+"""Height and width that the networks take are multiples of this (five halvings)."""
+
+# Okabe and Ito, "Color Universal Design" (2008): told apart with every common colour vision.
+_PALETTE = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7")
+_BACKGROUND_COLOR = "#000000"
+
+
+def default_color(class_id: int) -> str:
+    """Colour of a class as ``#rrggbb``: black for 0, then a colour-blind-safe cycle."""
+    return _BACKGROUND_COLOR if class_id == 0 else _PALETTE[(class_id - 1) % len(_PALETTE)]
+
+
+class _Frozen(BaseModel):
+    """Immutable, and strict about unknown fields: a typo must not pass for a default."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Normalization(_Frozen):
+    """How the intensities of one channel are put on the network's scale."""
+
+    scheme: Literal["zscore", "percentile", "ct", "rgb_to_01", "none"]
+    """``zscore``: subtract the image's mean, divide by its standard deviation.
+
+    ``percentile``: clip to the ``lower``-th and ``upper``-th percentile of the image, then
+    z-score. ``ct``: clip to ``[lower, upper]``, subtract ``mean``, divide by ``std`` (all four
+    from the training data, in the image's unit). ``rgb_to_01``: divide by 255. ``none``: as is.
+    """
+    lower: float | None = None
+    """``percentile``: in percent (default 1). ``ct``: intensity."""
+    upper: float | None = None
+    """``percentile``: in percent (default 99). ``ct``: intensity."""
+    mean: float | None = None
+    """``ct`` only: mean intensity of the training data's foreground."""
+    std: float | None = None
+    """``ct`` only: standard deviation of the training data's foreground."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_percentiles(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("scheme") == "percentile":
+            given = {key: value for key, value in data.items() if value is not None}
+            return {"lower": 1.0, "upper": 99.0} | given
+        return data
+
+    @model_validator(mode="after")
+    def _check_parameters(self) -> Self:
+        needed = {"percentile": ("lower", "upper"), "ct": ("lower", "upper", "mean", "std")}
+        wanted = needed.get(self.scheme, ())
+        for name in ("lower", "upper", "mean", "std"):
+            given = getattr(self, name) is not None
+            if given != (name in wanted):
+                problem = "needs" if name in wanted else "does not take"
+                raise ValueError(f"normalization '{self.scheme}' {problem} '{name}'")
+        if self.lower is not None and self.upper is not None and self.lower >= self.upper:
+            raise ValueError(f"normalization: lower {self.lower} is not below upper {self.upper}")
+        if self.scheme == "percentile" and not (0 <= (self.lower or 0) <= (self.upper or 0) <= 100):
+            raise ValueError("normalization: percentiles must lie in 0..100")
+        return self
+
+
+class Channel(_Frozen):
+    """One input channel of the network."""
+
+    name: str
+    """What the channel shows, for people: ``"DAPI"``, ``"red"``, ``"T1"``."""
+    normalization: Normalization
+
+
+class SegmentationClass(_Frozen):
+    """One output class. Its ``id`` is the output channel and the value in semantic labels."""
+
+    id: int = Field(ge=0)
+    """0 is the background."""
+    name: str = Field(min_length=1)
+    color: str = Field(pattern=r"^#[0-9a-fA-F]{6}$")
+    """``#rrggbb``; by default from a colour-blind-safe palette."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_color(cls, data: Any) -> Any:
+        if isinstance(data, dict) and not data.get("color") and isinstance(data.get("id"), int):
+            return {**data, "color": default_color(data["id"])}
+        return data
+
+
+class Plan(_Frozen):
+    """How an image becomes network input, and network output becomes labels."""
+
+    architecture: str = Field(min_length=1)
+    """A name that ``napari_swin_umamba.network.build_network`` accepts."""
+    channels: tuple[Channel, ...] = Field(min_length=1)
+    """Input channels, in the network's order."""
+    rgb: bool = False
+    """The three channels are red, green, blue; a grey image is repeated into them."""
+    classes: tuple[SegmentationClass, ...] = Field(min_length=2)
+    """Output classes, background first."""
+    patch: tuple[int, int]
+    """Height and width in pixels of the largest tile the network sees; multiples of 32."""
+    pad_to_patch: bool = False
+    """Pad images smaller than the patch up to the whole patch (as nnU-Net models expect),
+    not merely to the next multiple of 32."""
+    spacing: tuple[float, float] | None = None
+    """Row and column spacing of the training images, in ``unit``; None if unknown."""
+    unit: str | None = None
+    """Unit of ``spacing``, for example ``"micrometer"`` or ``"millimeter"``."""
+    output: Literal["semantic", "boundary"] = "semantic"
+    """``semantic``: labels are class ids. ``boundary``: class 1 is the interior of objects,
+    class 2 their boundary, and labels number the objects."""
+    min_object_pixels: int = Field(default=16, ge=0)
+    """``boundary`` only: smaller objects are dropped."""
+
+    @property
+    def in_channels(self) -> int:
+        """Number of input channels of the network."""
+        return len(self.channels)
+
+    @property
+    def num_classes(self) -> int:
+        """Number of output channels of the network, background included."""
+        return len(self.classes)
+
+    @field_validator("patch")
+    @classmethod
+    def _check_patch(cls, patch: tuple[int, int]) -> tuple[int, int]:
+        if any(size < PATCH_MULTIPLE or size % PATCH_MULTIPLE for size in patch):
+            raise ValueError(f"patch {patch} must be multiples of {PATCH_MULTIPLE}")
+        return patch
+
+    @field_validator("spacing")
+    @classmethod
+    def _check_spacing(cls, spacing: tuple[float, float] | None) -> tuple[float, float] | None:
+        if spacing is not None and min(spacing) <= 0:
+            raise ValueError(f"spacing {spacing} must be positive")
+        return spacing
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.rgb and self.in_channels != 3:
+            raise ValueError(f"an RGB plan needs 3 channels, not {self.in_channels}")
+        ids = [item.id for item in self.classes]
+        if ids != list(range(self.num_classes)):
+            raise ValueError(f"class ids must be 0, 1, 2, ... in this order, not {ids}")
+        names = [item.name for item in self.classes]
+        if len(set(names)) != len(names):
+            raise ValueError(f"class names must differ: {names}")
+        if self.output == "boundary" and self.num_classes != 3:
+            raise ValueError(
+                f"output 'boundary' needs background, interior and boundary, not {names}"
+            )
+        return self
