@@ -1,0 +1,119 @@
+"""Building blocks shared by encoder and decoder. All of them work channels last, ``(B, H, W, C)``."""
+
+import torch
+from torch import Tensor, nn
+
+from napari_swin_umamba.network.ss2d import SS2D
+
+
+class DropPath(nn.Module):
+    """Stochastic depth: while training, zero a sample's residual branch (arXiv 1603.09382).
+
+    Parameters
+    ----------
+    rate
+        Probability of dropping a sample; the others are scaled by ``1 / (1 - rate)``.
+    """
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Drop whole samples of ``x``, ``(B, ...)``."""
+        if not self.training or self.rate == 0.0:
+            return x
+        keep = 1.0 - self.rate
+        mask = x.new_empty((x.shape[0],) + (1,) * (x.ndim - 1)).bernoulli_(keep)
+        return x * (mask / keep)
+
+
+class VSSBlock(nn.Module):
+    """Visual state space block: ``x + DropPath(SS2D(LayerNorm(x)))``."""
+
+    def __init__(self, channels: int, drop_path: float = 0.0) -> None:
+        super().__init__()
+        self.ln_1 = nn.LayerNorm(channels)
+        self.self_attention = SS2D(channels)
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map features ``(B, H, W, C)`` to features of the same shape."""
+        return x + self.drop_path(self.self_attention(self.ln_1(x)))
+
+
+class VSSStage(nn.Module):
+    """A row of :class:`VSSBlock` at one resolution, one for each entry of ``drop_path``."""
+
+    def __init__(self, channels: int, drop_path: list[float]) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList([VSSBlock(channels, rate) for rate in drop_path])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map features ``(B, H, W, C)`` to features of the same shape."""
+        for block in self.blocks:
+            x = block(x)
+        return x
+
+
+class PatchEmbed(nn.Module):
+    """Cut an image into square patches and project each: ``(B, C, H, W)`` to ``(B, H/p, W/p, E)``."""
+
+    def __init__(self, patch_size: int, in_channels: int, channels: int) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(in_channels, channels, kernel_size=patch_size, stride=patch_size)
+        self.norm = nn.LayerNorm(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Embed an image ``(B, C, H, W)``."""
+        return self.norm(self.proj(x).permute(0, 2, 3, 1))
+
+
+class PatchMerging(nn.Module):
+    """Halve the resolution, double the channels: ``(B, H, W, C)`` to ``(B, H/2, W/2, 2C)``."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.reduction = nn.Linear(4 * channels, 2 * channels, bias=False)
+        self.norm = nn.LayerNorm(4 * channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Merge each 2x2 neighbourhood of ``(B, H, W, C)``; H and W are even."""
+        batch, height, width, channels = x.shape
+        x = x.view(batch, height // 2, 2, width // 2, 2, channels)
+        # Upstream's order of the four neighbours: the column moves slowest.
+        x = x.permute(0, 1, 3, 4, 2, 5).reshape(batch, height // 2, width // 2, 4 * channels)
+        return self.reduction(self.norm(x))
+
+
+class PatchExpand(nn.Module):
+    """Raise the resolution by ``scale``: ``(B, H, W, C)`` to ``(B, sH, sW, E)`` (arXiv 2105.05537).
+
+    Parameters
+    ----------
+    channels
+        Features C of a pixel that comes in.
+    out_channels
+        Features E of a pixel that goes out.
+    scale
+        Factor by which height and width grow.
+    """
+
+    def __init__(self, channels: int, out_channels: int, scale: int) -> None:
+        super().__init__()
+        self.scale = scale
+        self.expand = nn.Linear(channels, scale * scale * out_channels, bias=False)
+        self.norm = nn.LayerNorm(out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Expand features ``(B, H, W, C)``."""
+        batch, height, width, _ = x.shape
+        s = self.scale
+        x = self.expand(x).view(batch, height, width, s, s, -1)
+        x = x.transpose(2, 3).reshape(batch, height * s, width * s, -1)
+        return self.norm(x)
+
+
+def drop_path_rates(first: float, last: float, blocks: int) -> list[float]:
+    """Drop path rates of ``blocks`` consecutive blocks, linear from ``first`` to ``last``."""
+    return [float(rate) for rate in torch.linspace(first, last, blocks)]

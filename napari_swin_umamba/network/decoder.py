@@ -1,0 +1,61 @@
+"""The Mamba decoder of Swin-UMamba† (upstream ``nets/SwinUMambaD.py``, class UNetResDecoder)."""
+
+import torch
+from torch import Tensor, nn
+
+from napari_swin_umamba.network.blocks import PatchExpand, VSSStage, drop_path_rates
+from napari_swin_umamba.network.encoder import DROP_PATH_RATE
+
+BLOCKS_PER_STAGE = 2
+
+
+class VSSDecoder(nn.Module):
+    """Patch expanding, skip connections by concatenation, two VSS blocks a stage, x4 at the end.
+
+    Parameters
+    ----------
+    dims
+        Channels of the encoder's stages, finest first.
+    num_classes
+        Output channels.
+    """
+
+    def __init__(self, dims: tuple[int, ...], num_classes: int) -> None:
+        super().__init__()
+        skips = dims[-2::-1]  # coarsest first
+        blocks = BLOCKS_PER_STAGE
+        rates = drop_path_rates(DROP_PATH_RATE, 0.0, blocks * len(skips))
+        self.expand_layers = nn.ModuleList([PatchExpand(2 * dim, dim, scale=2) for dim in skips])
+        self.concat_back_dim = nn.ModuleList([nn.Linear(2 * dim, dim) for dim in skips])
+        self.stages = nn.ModuleList(
+            [VSSStage(d, rates[blocks * i : blocks * (i + 1)]) for i, d in enumerate(skips)]
+        )
+        self.expand_layers.append(PatchExpand(dims[0], dims[0], scale=4))
+        # One head per stage for deep supervision; the last belongs to the full resolution.
+        self.seg_layers = nn.ModuleList([nn.Conv2d(d, num_classes, 1) for d in (*skips, dims[0])])
+
+    def forward(self, features: list[Tensor], all_outputs: bool) -> list[Tensor]:
+        """Decode the encoder's features.
+
+        Parameters
+        ----------
+        features
+            Maps of the encoder's stages, channels last, finest first.
+        all_outputs
+            Also apply the deep supervision heads.
+
+        Returns
+        -------
+        list of Tensor, each ``(B, classes, H, W)``
+            Logits, finest first: at the scales 1, 1/4, 1/8, 1/16 of the image, or only the first.
+        """
+        outputs = []
+        x = features[-1]
+        for i, stage in enumerate(self.stages):
+            x = torch.cat([self.expand_layers[i](x), features[-2 - i]], dim=-1)
+            x = stage(self.concat_back_dim[i](x))
+            if all_outputs:
+                outputs.append(self.seg_layers[i](x.permute(0, 3, 1, 2)))
+        x = self.expand_layers[-1](x)
+        outputs.append(self.seg_layers[-1](x.permute(0, 3, 1, 2)))
+        return outputs[::-1]
