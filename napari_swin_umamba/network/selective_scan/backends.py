@@ -82,7 +82,7 @@ def resolve_backend(device: torch.device, requested: str | None, steps: int) -> 
 
 @functools.cache
 def _has_numba() -> bool:
-    return False
+    return importlib.util.find_spec("numba") is not None
 
 
 @functools.cache

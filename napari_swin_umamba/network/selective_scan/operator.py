@@ -5,10 +5,7 @@ from torch import Tensor
 
 from napari_swin_umamba.network.selective_scan import reference
 from napari_swin_umamba.network.selective_scan.backends import resolve_backend
-from napari_swin_umamba.network.selective_scan.traversal import DIRECTIONS
-
-CHUNK = 64
-"""Steps between the states that the forward pass keeps for the backward pass."""
+from napari_swin_umamba.network.selective_scan.traversal import CHUNK, DIRECTIONS
 
 
 def selective_scan_2d(

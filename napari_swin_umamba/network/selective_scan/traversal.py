@@ -8,6 +8,9 @@ from torch import Tensor
 
 DIRECTIONS = 4
 
+CHUNK = 64
+"""Steps that CPU kernels take together, and distance of the states kept for the backward pass."""
+
 
 def traversal_orders(height: int, width: int, device: torch.device | None = None) -> Tensor:
     """Pixel index visited at each step of each traversal.
