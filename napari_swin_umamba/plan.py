@@ -95,8 +95,8 @@ class SegmentationClass(_Frozen):
     id: int = Field(ge=0)
     """0 is the background."""
     name: str = Field(min_length=1)
-    color: str = Field(pattern=r"^#[0-9a-fA-F]{6}$")
-    """``#rrggbb``; by default from a colour-blind-safe palette."""
+    color: str = Field(default="", pattern=r"^#[0-9a-fA-F]{6}$")
+    """``#rrggbb``; by default :func:`default_color` of the id."""
 
     @model_validator(mode="before")
     @classmethod
