@@ -1,0 +1,83 @@
+"""Names of array axes: Y rows, X columns, C channels (and Z planes, once volumes are read).
+
+``YXC`` is a colour image: red, green, blue and perhaps alpha. ``CYX`` is a stack of channels
+that have nothing to do with colours, as a fluorescence microscope gives them. The difference
+matters when the model wants another number of channels.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from napari_swin_umamba.errors import InputError
+
+__all__ = ["IMAGE_AXES", "channels_first", "guess_axes", "resolve_axes"]
+
+IMAGE_AXES = ("YX", "YXC", "CYX")
+"""Axes of the images that can be segmented."""
+
+_COLOR_CHANNELS = (3, 4)
+
+
+def guess_axes(shape: tuple[int, ...], channels: int) -> str | None:
+    """Guess the axes of an array from its shape, or return None where that would be a gamble.
+
+    Parameters
+    ----------
+    shape
+        Shape of the array.
+    channels
+        Number of channels the model wants: decides between ``YXC`` and ``CYX``.
+    """
+    if len(shape) == 2:
+        return "YX"
+    if len(shape) != 3:
+        return None
+    first, last = shape[0], shape[2]
+    if last in _COLOR_CHANNELS and not (first == channels != last):
+        return "YXC"
+    if first in (1, channels):
+        return "CYX"
+    return "YXC" if last in (1, channels) else None
+
+
+def resolve_axes(shape: tuple[int, ...], axes: str | None, channels: int) -> tuple[str, bool]:
+    """Return the axes of an array, and whether they were guessed among several possible ones.
+
+    Parameters
+    ----------
+    shape
+        Shape of the array.
+    axes
+        What the person said; None to guess.
+    channels
+        Number of channels the model wants.
+
+    Raises
+    ------
+    InputError
+        The axes are not those of a 2D image, do not fit the shape, or cannot be guessed.
+    """
+    if axes is None:
+        guess = guess_axes(shape, channels)
+        if guess is None:
+            raise InputError(
+                f"an array of shape {shape} could mean several things; say which axes it has, "
+                f"one of {', '.join(IMAGE_AXES)} (--axes)"
+            )
+        return guess, len(shape) > 2
+    axes = axes.upper()
+    if axes not in IMAGE_AXES:
+        raise InputError(f"axes '{axes}' are not those of a 2D image: {', '.join(IMAGE_AXES)}")
+    if len(axes) != len(shape):
+        raise InputError(
+            f"axes '{axes}' do not fit an array of shape {shape}: one letter per axis (--axes)"
+        )
+    return axes, False
+
+
+def channels_first(array: np.ndarray, axes: str) -> np.ndarray:
+    """Return a view ``(C, Y, X)`` of an image with axes ``YX``, ``YXC`` or ``CYX``."""
+    if axes == "YX":
+        return array[np.newaxis]
+    return np.moveaxis(array, axes.index("C"), 0)
