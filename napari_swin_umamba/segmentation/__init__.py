@@ -1,0 +1,56 @@
+"""Segment images: preprocessing, tiling, prediction, objects.
+
+Importing this package does not import torch; the functions that need it do, when first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from napari_swin_umamba.checkpoints import (
+    Model,
+    ModelInfo,
+    bundled_models,
+    load_model,
+    read_model_header,
+)
+from napari_swin_umamba.errors import Cancelled, InputError
+
+if TYPE_CHECKING:
+    from napari_swin_umamba.segmentation.device import resolve_device
+    from napari_swin_umamba.segmentation.instances import instances_from_boundary
+    from napari_swin_umamba.segmentation.prediction import predict_logits
+    from napari_swin_umamba.segmentation.preprocessing import preprocess
+    from napari_swin_umamba.segmentation.segmenter import Segmentation, segment
+
+__all__ = [
+    "Cancelled",
+    "InputError",
+    "Model",
+    "ModelInfo",
+    "Segmentation",
+    "bundled_models",
+    "instances_from_boundary",
+    "load_model",
+    "predict_logits",
+    "preprocess",
+    "read_model_header",
+    "resolve_device",
+    "segment",
+]
+
+_HOME = {
+    "Segmentation": "segmenter",
+    "instances_from_boundary": "instances",
+    "predict_logits": "prediction",
+    "preprocess": "preprocessing",
+    "resolve_device": "device",
+    "segment": "segmenter",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
