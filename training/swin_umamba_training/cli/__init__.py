@@ -1,0 +1,47 @@
+"""The program ``swin-umamba``: one file per command, each a thin layer over a Python function.
+
+Nothing here imports torch until a command runs, so that ``--help`` is quick.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from swin_umamba_training.cli import doctor, evaluate, models, segment, train
+from swin_umamba_training.cli.shared import print_line
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    name="swin-umamba",
+    help="Segment images with Swin-UMamba networks, and train your own from a few painted ones.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_show_locals=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("segment", no_args_is_help=True, epilog=segment.EPILOG)(segment.segment)
+app.command("train", no_args_is_help=True, epilog=train.EPILOG)(train.train)
+app.command("evaluate", no_args_is_help=True, epilog=evaluate.EPILOG)(evaluate.evaluate)
+app.add_typer(models.app, name="models")
+app.command("doctor", epilog=doctor.EPILOG)(doctor.doctor)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from napari_swin_umamba import __version__
+
+        print_line(f"swin-umamba {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Segment images with Swin-UMamba networks, and train your own from a few painted ones."""

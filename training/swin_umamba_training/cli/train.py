@@ -1,0 +1,220 @@
+"""``swin-umamba train``."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from napari_swin_umamba.errors import InputError
+from swin_umamba_training.cli.shared import (
+    EXIT_FAILED,
+    DeviceOption,
+    JsonOption,
+    console,
+    print_json,
+    print_line,
+    report_error,
+    user_errors,
+)
+
+EPILOG = """[bold]Examples[/bold]
+
+A first try of five minutes:
+swin-umamba train cells/ -o run1 --arch swin-umamba-d-tiny --minutes 5
+
+Go on from a model:
+swin-umamba train cells/ -o run2 --init run1/model.safetensors
+
+Choose the validation images:
+swin-umamba train cells/ -o run3 --val a3 --val b7
+
+DATASET holds images/ and masks/ with files of the same names (PNG, JPEG, TIFF).
+Masks hold classes (0 is background), or number objects (0 is background).
+
+RUN gets model.safetensors (the best), scores.csv, curves.png, config.json,
+events.jsonl and last.ckpt. A file named stop in it ends the run.
+"""
+
+
+@user_errors
+def train(
+    dataset: Annotated[Path, typer.Argument(help="Folder with images/ and masks/.")],
+    run: Annotated[
+        Path, typer.Option("--output", "-o", metavar="RUN", help="Folder for the model and curves.")
+    ],
+    arch: Annotated[
+        str | None,
+        typer.Option(
+            help="Network: swin-umamba, swin-umamba-d or swin-umamba-d-tiny. "
+            "Default: that of --init, or swin-umamba-d."
+        ),
+    ] = None,
+    init: Annotated[
+        str,
+        typer.Option(
+            metavar="none|MODEL",
+            help="Start weights: none, a bundled model's name, or a .safetensors file.",
+        ),
+    ] = "none",
+    steps: Annotated[
+        int | None, typer.Option(help="Optimiser steps. Default: 1000, or what --minutes allows.")
+    ] = None,
+    minutes: Annotated[float | None, typer.Option(help="Stop after this time.")] = None,
+    patch: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE|HxW", help="Patch in pixels, multiples of 32. Default: up to 256."
+        ),
+    ] = None,
+    batch: Annotated[int, typer.Option(help="Patches in a step.")] = 4,
+    seed: Annotated[int, typer.Option(help="Same seed, same model (on one machine).")] = 0,
+    instances: Annotated[
+        bool | None,
+        typer.Option(
+            "--instances/--semantic",
+            help="Masks number objects, or hold classes. Default: seen from the masks.",
+            show_default=False,
+        ),
+    ] = None,
+    class_names: Annotated[
+        str | None,
+        typer.Option(metavar="A,B,...", help="Names of the foreground classes, by value."),
+    ] = None,
+    normalization: Annotated[
+        str, typer.Option(help="Of intensities: percentile, zscore, rgb_to_01 or none.")
+    ] = "percentile",
+    val: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME|LIST.txt",
+            help="Validation image (repeatable), or a text file of names. Default: drawn.",
+        ),
+    ] = None,
+    val_fraction: Annotated[
+        float, typer.Option(help="Share of images drawn for validation; 0 for none.")
+    ] = 0.2,
+    val_every: Annotated[
+        int | None, typer.Option(help="Steps between validations. Default: a tenth of the run.")
+    ] = None,
+    learning_rate: Annotated[float, typer.Option(help="Peak of the cosine schedule.")] = 5e-4,
+    workers: Annotated[
+        int, typer.Option(help="Processes that prepare patches; the result is the same.")
+    ] = 0,
+    device: DeviceOption = "auto",
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the run that RUN holds.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Train a model on a folder of images and masks."""
+    from swin_umamba_training.config import make_config
+
+    config = make_config(
+        dataset=dataset,
+        run=run,
+        arch=arch,
+        init=init,
+        steps=steps,
+        minutes=minutes,
+        patch=_parse_patch(patch),
+        batch=batch,
+        seed=seed,
+        instances=instances,
+        class_names=tuple(name.strip() for name in (class_names or "").split(",") if name.strip()),
+        normalization=normalization,
+        val=tuple(val or ()),
+        val_fraction=val_fraction,
+        val_every=val_every,
+        learning_rate=learning_rate,
+        workers=workers,
+        device=device,
+        overwrite=overwrite,
+    )
+    with ExitStack() as stack:
+        on_event = print_json if json else stack.enter_context(TrainingProgress()).on_event
+        from swin_umamba_training.recorder import TrainingDiverged
+        from swin_umamba_training.train import train as run_training
+
+        try:
+            result = run_training(config, on_event)
+        except TrainingDiverged as error:
+            stack.close()
+            report_error(str(error))
+            raise typer.Exit(EXIT_FAILED) from error
+    if not json:
+        print_line(str(result.model))
+
+
+def _parse_patch(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    parts = text.lower().split("x")
+    if len(parts) > 2 or not all(part.strip().isdigit() for part in parts):
+        raise InputError(f"--patch: give one number or HEIGHTxWIDTH, not '{text}'")
+    sizes = [int(part) for part in parts]
+    return sizes[0], sizes[-1]
+
+
+class TrainingProgress:
+    """Shows the events of a run as a progress bar and a line for each validation."""
+
+    def __init__(self) -> None:
+        self._console = console()
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[status]}"),
+            console=self._console,
+        )
+        self._task = TaskID(0)
+
+    def __enter__(self) -> TrainingProgress:
+        self._progress.start()
+        self._task = self._progress.add_task("reading the data set", total=None, status="")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def on_event(self, event: dict[str, Any]) -> None:
+        """Show an event; see :mod:`swin_umamba_training.events`."""
+        kind = event["event"]
+        if kind == "start":
+            self._print_start(event)
+        elif kind == "step":
+            status = f"step {event['step']:,}  loss {event['loss']:.3f}"
+            self._progress.update(self._task, completed=event["progress"], status=status)
+        elif kind == "validation":
+            self._console.print(_validation_line(event), markup=False)
+        elif kind == "done":
+            self._progress.update(self._task, completed=1.0)
+            stopped = ", stopped as asked" if event["reason"] == "stopped" else ""
+            self._console.print(f"{event['step']:,} steps in {event['seconds']:.0f} s{stopped}")
+
+    def _print_start(self, event: dict[str, Any]) -> None:
+        height, width = event["patch"]
+        self._console.print(
+            f"{event['arch']} on {event['device']}: {event['training_images']} training and "
+            f"{event['validation_images']} validation images; classes "
+            f"{', '.join(event['classes'])}; {event['batch']} patches of {height} x {width}",
+            markup=False,
+        )
+        for note in event["notes"]:
+            self._console.print(f"note: {note}", markup=False)
+        self._progress.update(self._task, total=1.0, completed=0.0, description="training")
+
+
+def _validation_line(event: dict[str, Any]) -> str:
+    line = f"step {event['step']:>6,}  loss {event['loss']:.3f}"
+    if "score" in event:
+        scores = "  ".join(f"{name} {value:.3f}" for name, value in event["dice"].items())
+        line += f"  validation {event['val_loss']:.3f}  Dice: {scores}"
+    if "f1" in event:
+        line += f"  F1 {event['f1']:.3f}"
+    return line + ("  (best so far)" if event["best"] else "")

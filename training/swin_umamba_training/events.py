@@ -1,0 +1,83 @@
+"""What happens in a run, one JSON object per line in ``RUN/events.jsonl``.
+
+Whoever watches a run (a terminal, the napari widget, a notebook on another machine) tails this
+file; it needs no connection to the training process (design decision 4). Every event has
+``event`` and ``time`` (seconds since 1970); the others depend on its kind:
+
+=============  ===================================================================================
+``start``      ``arch``, ``init``, ``device``, ``steps`` (or null), ``minutes`` (or null),
+               ``training_images``, ``validation_images``, ``classes``, ``patch``, ``batch``,
+               ``seed``, ``pid``, ``notes``
+``step``       ``step``, ``loss``, ``learning_rate``, ``progress`` (0…1), ``seconds``
+``validation`` ``step``, ``loss``, ``val_loss``, ``score``, ``best``, ``dice`` (by class name),
+               and ``f1`` where objects are numbered
+``done``       ``step``, ``seconds``, ``score``, ``model``, ``reason`` (``steps``, ``minutes`` or
+               ``stopped``)
+``failed``     ``message``
+=============  ===================================================================================
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+__all__ = ["Event", "EventLog", "OnEvent"]
+
+Event = dict[str, Any]
+OnEvent = Callable[[Event], None]
+
+_SECONDS_BETWEEN_STEPS = 0.2
+
+
+class EventLog:
+    """Appends events to a file and hands each to a listener.
+
+    Steps that follow each other faster than five a second are thinned out.
+
+    Parameters
+    ----------
+    path
+        Written line by line, so that a reader sees whole lines soon.
+    listener
+        Called with each event.
+    """
+
+    def __init__(self, path: Path, listener: OnEvent | None = None) -> None:
+        self._file = path.open("a", encoding="utf-8", buffering=1)
+        self._listener = listener
+        self._last_step = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self.write("failed", message=str(error) or type(error).__name__)
+        self._file.close()
+
+    def write(self, event: str, **fields: Any) -> None:
+        """Append an event.
+
+        Parameters
+        ----------
+        event
+            Its kind, see the table above.
+        **fields
+            Numbers, texts, lists and dictionaries of these.
+        """
+        now = time.time()
+        if event == "step":
+            if now - self._last_step < _SECONDS_BETWEEN_STEPS:
+                return
+            self._last_step = now
+        record = {"event": event, "time": round(now, 3), **fields}
+        self._file.write(json.dumps(record) + "\n")
+        if self._listener is not None:
+            self._listener(record)

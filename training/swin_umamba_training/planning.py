@@ -1,0 +1,179 @@
+"""From a data set and a configuration to the plan and the network that are trained."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from napari_swin_umamba.checkpoints import Model, load_model
+from napari_swin_umamba.errors import InputError
+from napari_swin_umamba.network import ARCHITECTURES, build_network
+from napari_swin_umamba.plan import (
+    PATCH_MULTIPLE,
+    Channel,
+    Normalization,
+    Plan,
+    SegmentationClass,
+)
+from swin_umamba_training.config import TrainConfig
+from swin_umamba_training.dataset import Dataset
+
+__all__ = ["Start", "make_plan", "prepare_start"]
+
+DEFAULT_ARCHITECTURE = "swin-umamba-d"
+_LARGEST_DEFAULT_PATCH = 256
+
+
+@dataclass
+class Start:
+    """Where a run begins."""
+
+    network: torch.nn.Module
+    """With deep supervision."""
+    plan: Plan
+    notes: tuple[str, ...]
+    """What was taken from the start model and what not, for people."""
+
+
+def prepare_start(dataset: Dataset, config: TrainConfig) -> Start:
+    """Build the plan and a network with its first weights.
+
+    Weights are drawn from torch's global random state, which the caller seeds.
+
+    Parameters
+    ----------
+    dataset
+        What is learned.
+    config
+        ``arch``, ``init``, ``patch`` and the like.
+
+    Raises
+    ------
+    InputError
+        The start model is unknown, is another network, or takes other channels.
+    """
+    model = None if config.init == "none" else _load_init(config.init)
+    plan = make_plan(dataset, config, model.plan if model else None)
+    network = build_network(
+        plan.architecture, plan.in_channels, plan.num_classes, deep_supervision=True
+    )
+    notes = _take_weights(network, model) if model else ()
+    return Start(network, plan, notes)
+
+
+def _load_init(init: str) -> Model:
+    try:
+        return load_model(init)
+    except InputError as error:
+        raise InputError(f"--init: {error}") from error
+
+
+def make_plan(dataset: Dataset, config: TrainConfig, start: Plan | None = None) -> Plan:
+    """Decide how images become network input, and what comes out.
+
+    Parameters
+    ----------
+    dataset
+        Channels, classes and sizes.
+    config
+        What was asked for.
+    start
+        Plan of the model to start from: its channels and their normalisation are kept.
+
+    Raises
+    ------
+    InputError
+        The data set does not fit the start model, or what was asked for does not fit the data.
+    """
+    return Plan(
+        architecture=_architecture(config, start),
+        channels=_channels(dataset, config, start),
+        rgb=start.rgb if start else dataset.rgb,
+        classes=_classes(dataset, config),
+        patch=config.patch or (start.patch if start else _default_patch(dataset)),
+        spacing=dataset.spacing,
+        unit=dataset.unit,
+        output="boundary" if dataset.instances else "semantic",
+    )
+
+
+def _architecture(config: TrainConfig, start: Plan | None) -> str:
+    name = config.arch or (start.architecture if start else DEFAULT_ARCHITECTURE)
+    if name not in ARCHITECTURES:
+        raise InputError(
+            f"unknown network '{name}': use one of {', '.join(ARCHITECTURES)} (--arch)"
+        )
+    if start and name != start.architecture:
+        raise InputError(
+            f"the start model is a {start.architecture}, not a {name}: leave out --arch, "
+            "or choose another model (--init)"
+        )
+    return name
+
+
+def _channels(dataset: Dataset, config: TrainConfig, start: Plan | None) -> tuple[Channel, ...]:
+    if start is not None:
+        fits = dataset.channels == start.in_channels and (start.rgb or not dataset.rgb)
+        if fits or (start.rgb and dataset.channels == 1):
+            return start.channels
+        raise InputError(
+            f"the images have {dataset.channels} channels, the start model takes "
+            f"{start.in_channels} ({', '.join(channel.name for channel in start.channels)}); "
+            "choose another one (--init)"
+        )
+    names = [f"channel {index + 1}" for index in range(dataset.channels)]
+    if dataset.rgb:
+        names = ["red", "green", "blue"]
+    elif dataset.channels == 1:
+        names = ["intensity"]
+    scheme = Normalization(scheme=config.normalization)
+    return tuple(Channel(name=name, normalization=scheme) for name in names)
+
+
+def _classes(dataset: Dataset, config: TrainConfig) -> tuple[SegmentationClass, ...]:
+    if dataset.instances:
+        if len(config.class_names) > 1:
+            raise InputError("masks that number objects have one kind of object (--class-names)")
+        kind = config.class_names[0] if config.class_names else "object"
+        names = ["background", f"{kind} interior", f"{kind} boundary"]
+    else:
+        count = len(dataset.values) - 1
+        if config.class_names and len(config.class_names) != count:
+            raise InputError(
+                f"{len(config.class_names)} names for {count} foreground classes (--class-names)"
+            )
+        given = config.class_names or [f"class {value}" for value in dataset.values[1:]]
+        names = ["background", *given]
+    if len(set(names)) < len(names):
+        raise InputError("class names must differ, and none may be 'background' (--class-names)")
+    return tuple(SegmentationClass(id=index, name=name) for index, name in enumerate(names))
+
+
+def _default_patch(dataset: Dataset) -> tuple[int, int]:
+    """The median image size rounded up to multiples of 32, at most 256."""
+    median = np.median([sample.shape for sample in dataset.samples], axis=0)
+    height, width = (
+        min(_LARGEST_DEFAULT_PATCH, math.ceil(size / PATCH_MULTIPLE) * PATCH_MULTIPLE)
+        for size in median
+    )
+    return height, width
+
+
+def _take_weights(network: torch.nn.Module, model: Model) -> tuple[str, ...]:
+    """Copy a model's weights; output layers for another number of classes stay as drawn."""
+    target = network.state_dict()
+    source = model.network.state_dict()
+    fitting = {key: value for key, value in source.items() if value.shape == target[key].shape}
+    network.load_state_dict(fitting, strict=False)
+    fresh = sorted(target.keys() - fitting.keys())
+    if not fresh:
+        return (f"starts from all weights of '{model.name}'",)
+    return (
+        (
+            f"starts from '{model.name}'; its classes are others in number, so the output layers "
+            f"begin anew ({len(fresh)} of {len(target)} tensors)"
+        ),
+    )
