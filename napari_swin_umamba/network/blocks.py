@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from napari_swin_umamba.network.linear import linear
 from napari_swin_umamba.network.ss2d import SS2D
 
 
@@ -83,7 +84,7 @@ class PatchMerging(nn.Module):
         x = x.view(batch, height // 2, 2, width // 2, 2, channels)
         # Upstream's order of the four neighbours: the column moves slowest.
         x = x.permute(0, 1, 3, 4, 2, 5).reshape(batch, height // 2, width // 2, 4 * channels)
-        return self.reduction(self.norm(x))
+        return linear(self.norm(x), self.reduction.weight)
 
 
 class PatchExpand(nn.Module):
@@ -109,7 +110,7 @@ class PatchExpand(nn.Module):
         """Expand features ``(B, H, W, C)``."""
         batch, height, width, _ = x.shape
         s = self.scale
-        x = self.expand(x).view(batch, height, width, s, s, -1)
+        x = linear(x, self.expand.weight).view(batch, height, width, s, s, -1)
         x = x.transpose(2, 3).reshape(batch, height * s, width * s, -1)
         return self.norm(x)
 

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from napari_swin_umamba.network.blocks import PatchExpand, VSSStage, drop_path_rates
 from napari_swin_umamba.network.encoder import DROP_PATH_RATE
+from napari_swin_umamba.network.linear import linear
 
 BLOCKS_PER_STAGE = 2
 
@@ -53,7 +54,8 @@ class VSSDecoder(nn.Module):
         x = features[-1]
         for i, stage in enumerate(self.stages):
             x = torch.cat([self.expand_layers[i](x), features[-2 - i]], dim=-1)
-            x = stage(self.concat_back_dim[i](x))
+            reduce = self.concat_back_dim[i]
+            x = stage(linear(x, reduce.weight, reduce.bias))
             if all_outputs:
                 outputs.append(self.seg_layers[i](x.permute(0, 3, 1, 2)))
         x = self.expand_layers[-1](x)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from napari_swin_umamba.network.linear import linear
 from napari_swin_umamba.network.selective_scan import DIRECTIONS, selective_scan_2d
 
 STATE_SIZE = 16
@@ -64,12 +65,12 @@ class SS2D(nn.Module):
         """
         # Two products rather than one that is split: both results lie contiguous in memory.
         weight_u, weight_z = self.in_proj.weight.split(self.inner)
-        u = functional.linear(x, weight_u)  # (B, H, W, D)
-        z = functional.linear(x, weight_z)  # (B, H, W, D)
+        u = linear(x, weight_u)  # (B, H, W, D)
+        z = linear(x, weight_z)  # (B, H, W, D)
 
         u = functional.silu(self.conv2d(u.permute(0, 3, 1, 2))).permute(0, 2, 3, 1)
         # x_proj acts on each pixel alone, so one product serves all four directions.
-        x_dbl = functional.linear(u, self.x_proj_weight.flatten(0, 1))  # (B, H, W, 4 (R + 2N))
+        x_dbl = linear(u, self.x_proj_weight.flatten(0, 1))  # (B, H, W, 4 (R + 2N))
         y = selective_scan_2d(
             u,
             x_dbl,
@@ -79,4 +80,4 @@ class SS2D(nn.Module):
             self.Ds.view(DIRECTIONS, self.inner),
         )
         y = self.out_norm(y) * functional.silu(z)
-        return self.out_proj(y)
+        return linear(y, self.out_proj.weight)

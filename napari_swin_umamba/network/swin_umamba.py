@@ -1,5 +1,6 @@
 """The two networks of Swin-UMamba (arXiv 2402.03302): convolutional decoder, and † Mamba decoder."""
 
+import torch
 from monai.networks.blocks.dynunet_block import UnetOutBlock
 from monai.networks.blocks.unetr_block import UnetrBasicBlock, UnetrUpBlock
 from torch import Tensor, nn
@@ -51,6 +52,7 @@ class SwinUMamba(nn.Module):
         self.decoder1 = _residual_block(widths[0], widths[0])
         self.out_layers = nn.ModuleList([UnetOutBlock(2, w, num_classes) for w in widths[:4]])
         self.apply(_initialise_convolution)
+        self.to(memory_format=torch.channels_last)
 
     def forward(self, image: Tensor) -> Tensor | list[Tensor]:
         """Logits of an image batch.
@@ -65,6 +67,7 @@ class SwinUMamba(nn.Module):
         Tensor, ``(B, classes, H, W)``, or list of Tensor
             With deep supervision the logits at the scales 1, 1/2, 1/4 and 1/8.
         """
+        image = image.contiguous(memory_format=torch.channels_last)
         stem = self.stem(image)
         features = [x.permute(0, 3, 1, 2) for x in self.vssm_encoder(stem)]
         x = self.decoder6(features[3], self.encoder5(features[2]))
@@ -116,11 +119,22 @@ class SwinUMambaD(nn.Module):
 
 
 def _residual_block(in_channels: int, out_channels: int) -> UnetrBasicBlock:
-    return UnetrBasicBlock(2, in_channels, out_channels, 3, 1, "instance", res_block=True)
+    norm = _instance_norm(out_channels)
+    return UnetrBasicBlock(2, in_channels, out_channels, 3, 1, norm, res_block=True)
 
 
 def _up_block(in_channels: int, out_channels: int) -> UnetrUpBlock:
-    return UnetrUpBlock(2, in_channels, out_channels, 3, 2, "instance", res_block=True)
+    norm = _instance_norm(out_channels)
+    return UnetrUpBlock(2, in_channels, out_channels, 3, 2, norm, res_block=True)
+
+
+def _instance_norm(channels: int) -> tuple[str, dict[str, object]]:
+    """Instance norm without parameters, as one group per channel.
+
+    The same numbers: torch's group norm keeps the channels-last layout, its instance norm copies
+    out of it and back.
+    """
+    return "group", {"num_groups": channels, "affine": False}
 
 
 def _initialise_convolution(module: nn.Module) -> None:

@@ -15,6 +15,7 @@ from napari_swin_umamba.network.selective_scan.simd import (
     inline,
     load,
     mul,
+    prefetch,
     softplus,
     splat_from,
     store,
@@ -130,12 +131,8 @@ def forward_kernel(
     y_chunk = scratch[32 * CHUNK : 48 * CHUNK]
     h = scratch[48 * CHUNK :]
     pixels = np.empty(CHUNK, np.int64)
+    ahead = np.empty(CHUNK, np.int64)
     rows = np.empty(CHUNK, np.int64)
-
-    for pixel in range(pixels_count):
-        for d in range(first, last, 16):
-            at = (batch_index * pixels_count + pixel) * channels + d
-            store(y, at, mul(load(u, at), load(skip, d)))
 
     for k in range(4):
         h[:] = 0.0
@@ -143,10 +140,17 @@ def forward_kernel(
             start = chunk * CHUNK
             steps = min(CHUNK, pixels_count - start)
             find_chunk(k, start, steps, height, width, pixels)
+            following = min(start + CHUNK, pixels_count - 1)
+            find_chunk(k, following, min(CHUNK, pixels_count - following), height, width, ahead)
             for t in range(CHUNK):
                 pixel = batch_index * pixels_count + pixels[t]
                 rows[t] = (pixel * 4 + k) * columns
                 pixels[t] = pixel * channels
+                pixel = batch_index * pixels_count + ahead[t]
+                ahead[t] = pixel * channels
+                row = (pixel * 4 + k) * columns
+                for column in range(0, columns, 16):
+                    prefetch(x, row + column)
             for d in range(first, last, 16):
                 own = (d - first) * size
                 if states.size > 0:
@@ -158,10 +162,16 @@ def forward_kernel(
                     x, rows, dt_weight, k * rank * channels + d, rank, channels, bias, delta
                 )
                 for t in range(steps):
+                    prefetch(u, ahead[t] + d)
+                    prefetch(y, ahead[t] + d)
                     dt = softplus(load(delta, 16 * t))
                     store(delta, 16 * t, dt)
-                    store(drive, 16 * t, mul(dt, load(u, pixels[t] + d)))
-                    store(y_chunk, 16 * t, load(y, pixels[t] + d))
+                    value = load(u, pixels[t] + d)
+                    store(drive, 16 * t, mul(dt, value))
+                    if k == 0:
+                        store(y_chunk, 16 * t, mul(value, load(skip, d)))
+                    else:
+                        store(y_chunk, 16 * t, load(y, pixels[t] + d))
                 for n in range(0, size, 2):
                     rate = (k * size + n) * channels + d
                     scan_two_states(

@@ -86,6 +86,25 @@ def splat_from(typingctx: Any, array: Any, index: Any) -> Any:
     return float32x16(array, types.intp), codegen
 
 
+@intrinsic
+def prefetch(typingctx: Any, array: Any, index: Any) -> Any:
+    """Ask for the cache line of an element of a flat float32 array, soon to be used."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        pointer = builder.gep(data, [args[1]])
+        integer = ir.IntType(32)
+        function_type = ir.FunctionType(ir.VoidType(), [pointer.type] + [integer] * 3)
+        function = cgutils.get_or_insert_function(
+            builder.module, function_type, "llvm.prefetch.p0"
+        )
+        # read, keep in all cache levels, data
+        builder.call(function, [pointer, *(ir.Constant(integer, i) for i in (0, 3, 1))])
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp), codegen
+
+
 def _splat(builder: Any, value: Any) -> Any:
     undefined = ir.Constant(_VECTOR, ir.Undefined)
     first = builder.insert_element(undefined, value, ir.Constant(ir.IntType(32), 0))
