@@ -10,27 +10,12 @@ import tifffile
 
 from napari_swin_umamba.errors import InputError
 from napari_swin_umamba.images.image import Image
+from napari_swin_umamba.images.units import unit_name
 
 __all__ = ["TIFF_MAGICS", "read_tiff", "write_label_tiff"]
 
 TIFF_MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
-_UNITS = {
-    "nm": "nanometer",
-    "nanometer": "nanometer",
-    "µm": "micrometer",  # micro sign
-    "μm": "micrometer",  # Greek mu
-    "um": "micrometer",
-    "micron": "micrometer",
-    "microns": "micrometer",
-    "micrometer": "micrometer",
-    "mm": "millimeter",
-    "millimeter": "millimeter",
-    "cm": "centimeter",
-    "centimeter": "centimeter",
-    "m": "meter",
-    "inch": "inch",
-}
 _UNNAMED = "QI"  # tifffile: an axis of unknown meaning, a sequence of pages
 
 
@@ -148,7 +133,7 @@ def _imagej_spacing(
 def _checked(
     spacing: tuple[float, float], unit: str | None
 ) -> tuple[tuple[float, float] | None, str | None]:
-    name = _UNITS.get(unit or "")
+    name = unit_name(unit)
     if name is None or not all(np.isfinite(spacing)) or min(spacing) <= 0:
         return None, None  # a size in "pixel", or in nothing, says nothing
     return spacing, name

@@ -179,8 +179,7 @@ class _TileRunner:
         self._on_progress = on_progress
         self._should_stop = should_stop
         self._done = 0
-        pixels = tiling.tile[0] * tiling.tile[1]
-        self._batch = 1 if device.type == "cpu" else max(1, _GPU_BATCH_PIXELS // pixels)
+        self._batch = _batch_size(device, tiling)
 
     def run(self, strip: np.ndarray) -> Iterator[tuple[int, torch.Tensor]]:
         """Yield first column and logits ``(classes, h, w)`` of each tile of a row of tiles.
@@ -231,6 +230,12 @@ class _TileRunner:
             total = logits if total is None else total + logits
         assert total is not None
         return total / len(self._mirrors)
+
+
+def _batch_size(device: torch.device, tiling: Tiling) -> int:
+    """Return how many tiles to predict at once: one fills the cores of a CPU."""
+    pixels = tiling.tile[0] * tiling.tile[1]
+    return 1 if device.type == "cpu" else max(1, _GPU_BATCH_PIXELS // pixels)
 
 
 @contextmanager

@@ -100,12 +100,11 @@ def _wrong_channels(count: int, axes: str, shape: tuple[int, ...], plan: Plan) -
 
 def _to_float32(stored: np.ndarray) -> np.ndarray:
     """Copy to float32 and refuse what is not finite there."""
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         array = np.array(stored, dtype=np.float32, order="C", copy=True)
-    if stored.dtype.kind != "f":
-        return array
-    # A sum is NaN or infinite if any value is, and needs no array of booleans.
-    if np.isfinite(array.sum(dtype=np.float64)):
+        # A sum is NaN or infinite if any value is, and needs no array of booleans.
+        total = array.sum(dtype=np.float64)
+    if np.isfinite(total):
         return array
     bad = int(array.size - np.isfinite(array).sum())
     if np.isfinite(stored).all():

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from napari_swin_umamba.checkpoints import Model, load_model
 from napari_swin_umamba.errors import Cancelled
 from napari_swin_umamba.images.image import Image
+from napari_swin_umamba.images.units import same_length_factor
 from napari_swin_umamba.plan import Plan
 from napari_swin_umamba.segmentation.device import resolve_device
 from napari_swin_umamba.segmentation.instances import instances_from_boundary
@@ -167,13 +168,14 @@ def _spacing_notes(
     spacing: tuple[float, ...] | None, unit: str | None, plan: Plan
 ) -> tuple[str, ...]:
     """Warn where objects appear much larger or smaller than in training."""
-    if spacing is None or plan.spacing is None or (unit and plan.unit and unit != plan.unit):
+    if spacing is None or plan.spacing is None:
         return ()
-    ratio = spacing[-1] / plan.spacing[-1]
+    width = spacing[-1] * same_length_factor(unit, plan.unit)
+    ratio = width / plan.spacing[-1]
     if 1 / _SAME_SPACING <= ratio <= _SAME_SPACING:
         return ()
     note = (
-        f"the image's pixels are {spacing[-1]:g} {plan.unit or ''} wide, those of the training "
+        f"the image's pixels are {width:g} {plan.unit or ''} wide, those of the training "
         f"images {plan.spacing[-1]:g}: objects appear {1 / ratio:.2g} times as large; if many are "
         "missed, resize the image"
     )

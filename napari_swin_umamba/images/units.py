@@ -1,0 +1,43 @@
+"""Names of length units, as files spell them and as pint and napari know them."""
+
+from __future__ import annotations
+
+__all__ = ["same_length_factor", "unit_name"]
+
+_METRES = {
+    "nanometer": 1e-9,
+    "micrometer": 1e-6,
+    "millimeter": 1e-3,
+    "centimeter": 1e-2,
+    "inch": 2.54e-2,
+    "meter": 1.0,
+}
+_SPELLINGS = {
+    "nm": "nanometer",
+    "µm": "micrometer",  # micro sign
+    "μm": "micrometer",  # Greek mu
+    "um": "micrometer",
+    "micron": "micrometer",
+    "microns": "micrometer",
+    "mm": "millimeter",
+    "cm": "centimeter",
+    "in": "inch",
+    "m": "meter",
+}
+
+
+def unit_name(spelling: str | None) -> str | None:
+    """Return the full name of a unit of length, or None if it is none (``"pixel"``, ``""``)."""
+    name = _SPELLINGS.get(spelling or "", spelling)
+    return name if name in _METRES else None
+
+
+def same_length_factor(unit: str | None, other: str | None) -> float:
+    """Return what a length in `unit` is multiplied with to be in `other`.
+
+    1 if either is not known: then a length is taken to be in the unit it is compared with.
+    """
+    known, other_known = unit_name(unit), unit_name(other)
+    if known is None or other_known is None:
+        return 1.0
+    return _METRES[known] / _METRES[other_known]

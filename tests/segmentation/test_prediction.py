@@ -1,0 +1,241 @@
+"""Tiled prediction, with networks whose answer on the whole image is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter
+
+from napari_swin_umamba.errors import Cancelled, InputError
+from napari_swin_umamba.network import build_network
+from napari_swin_umamba.segmentation import predict_logits, resolve_device
+from napari_swin_umamba.segmentation import prediction as prediction_module
+from napari_swin_umamba.segmentation.prediction import predict_bands
+from napari_swin_umamba.segmentation.tiling import make_tiling
+
+RNG = np.random.default_rng(0)
+
+
+class Constant(torch.nn.Module):
+    """Gives class i the logit i everywhere, and minds what it is given."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        assert x.shape[2] % 32 == 0
+        assert x.shape[3] % 32 == 0
+        assert not self.training
+        logits = torch.arange(3.0).view(1, 3, 1, 1)
+        return logits.expand(len(x), 3, *x.shape[2:])
+
+
+class PerPixel(torch.nn.Module):
+    """Twice and thrice the first channel: the same for every tiling."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.cat([2 * x[:, :1], 3 * x[:, :1]], dim=1)
+
+
+class PlaceDependent(torch.nn.Module):
+    """A running sum from the tile's top left corner: differs from tile to tile."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.cat([x, x.cumsum(2).cumsum(3) / 100], dim=1)
+
+
+shapes = st.tuples(st.integers(1, 150), st.integers(1, 150))
+patches = st.tuples(st.sampled_from([32, 64, 96]), st.sampled_from([32, 64, 96]))
+
+
+@settings(deadline=None, max_examples=40)
+@given(shapes, patches, st.floats(0, 0.75), st.booleans(), st.booleans())
+def test_any_size(
+    shape: tuple[int, int], patch: tuple[int, int], overlap: float, mirror: bool, whole: bool
+) -> None:
+    image = RNG.normal(size=(1, *shape)).astype(np.float32)
+    options = {"overlap": overlap, "mirror": mirror, "pad_to_patch": whole, "device": "cpu"}
+    constant = predict_logits(Constant(), image, patch, **options)
+    assert constant.shape == (3, *shape)
+    np.testing.assert_allclose(constant, np.arange(3)[:, None, None] + 0 * constant, atol=1e-5)
+    per_pixel = predict_logits(PerPixel(), image, patch, **options)
+    np.testing.assert_allclose(per_pixel, image * [[[2]], [[3]]], rtol=1e-4, atol=1e-5)
+
+
+def _nnunet(network: torch.nn.Module, image: np.ndarray, patch: tuple[int, int]) -> np.ndarray:
+    """Sliding window of nnU-Net with its three full-size arrays, written from its description."""
+    size = [max(n, p) for n, p in zip(image.shape[1:], patch, strict=True)]
+    pad = [(a - b) // 2 for a, b in zip(size, image.shape[1:], strict=True)]
+    padded = np.zeros((len(image), *size), np.float32)
+    inside = tuple(slice(p, p + n) for p, n in zip(pad, image.shape[1:], strict=True))
+    padded[(slice(None), *inside)] = image
+    impulse = np.zeros(patch)
+    impulse[patch[0] // 2, patch[1] // 2] = 1
+    weight = gaussian_filter(impulse, [p / 8 for p in patch], mode="constant")
+    weight *= 10 / weight.max()
+    logits, counts = 0.0, np.zeros(size)
+    starts = []
+    for n, p in zip(size, patch, strict=True):
+        steps = int(np.ceil((n - p) / (p * 0.5))) + 1
+        stride = (n - p) / (steps - 1) if steps > 1 else 0
+        starts.append([int(np.round(stride * i)) for i in range(steps)])
+    for y in starts[0]:
+        for x in starts[1]:
+            where = (slice(None), slice(y, y + patch[0]), slice(x, x + patch[1]))
+            tile = torch.from_numpy(padded[where])[None]
+            flips = [torch.flip(network(torch.flip(tile, d)), d) for d in ((), (2,), (3,), (2, 3))]
+            mean = (sum(flips) / 4)[0].double().numpy()
+            full = np.zeros((len(mean), *size))
+            full[where] = mean * weight
+            logits = logits + full
+            counts[where[1:]] += weight
+    return (logits / counts)[(slice(None), *inside)]
+
+
+@pytest.mark.parametrize("shape", [(150, 101), (40, 200), (64, 64), (5, 9)])
+def test_same_as_nnunet(shape: tuple[int, int]) -> None:
+    image = RNG.normal(size=(2, *shape)).astype(np.float32)
+    network = PlaceDependent()
+    ours = predict_logits(network, image, (64, 96), mirror=True, device="cpu", pad_to_patch=True)
+    np.testing.assert_allclose(ours, _nnunet(network, image, (64, 96)), atol=2e-5)
+
+
+def test_a_real_network_on_one_tile_is_just_called() -> None:
+    torch.manual_seed(0)
+    network = build_network("swin-umamba-d-tiny", 1, 2).eval()
+    image = RNG.normal(size=(1, 64, 64)).astype(np.float32)
+    with torch.inference_mode():
+        direct = network(torch.from_numpy(image)[None])[0].numpy()
+    tiled = predict_logits(network, image, (96, 96), device="cpu")
+    np.testing.assert_allclose(tiled, direct, atol=1e-5)
+
+
+def test_deep_supervision_takes_the_finest() -> None:
+    torch.manual_seed(0)
+    network = build_network("swin-umamba-d-tiny", 1, 2, deep_supervision=True)
+    image = RNG.normal(size=(1, 40, 33)).astype(np.float32)
+    assert predict_logits(network, image, (64, 64), device="cpu").shape == (2, 40, 33)
+    assert network.training  # as it was
+
+
+def test_progress_counts_tiles() -> None:
+    seen: list[tuple[int, int]] = []
+    image = np.zeros((1, 64, 96), np.float32)
+    predict_logits(Constant(), image, (32, 32), device="cpu", on_progress=lambda *a: seen.append(a))
+    assert seen == [(i, 15) for i in range(1, 16)]
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+def test_stop_is_asked_before_every_run_of_the_network(mirror: bool) -> None:
+    asked = []
+    network = Constant().train()
+
+    def should_stop() -> bool:
+        asked.append(True)
+        return len(asked) == 3
+
+    done: list[int] = []
+    with pytest.raises(Cancelled):
+        predict_logits(
+            network,
+            np.zeros((1, 64, 96), np.float32),
+            (32, 32),
+            mirror=mirror,
+            device="cpu",
+            on_progress=lambda n, _: done.append(n),
+            should_stop=should_stop,
+        )
+    assert done == ([] if mirror else [1, 2])
+    assert network.training
+
+
+def test_only_one_row_of_tiles_is_in_memory() -> None:
+    image = RNG.normal(size=(1, 500, 40)).astype(np.float32)
+    tiling = make_tiling((500, 40), (64, 64))
+    bands: list[tuple[int, int]] = []
+
+    def emit(rows: slice, logits: np.ndarray) -> None:
+        bands.append((rows.start, rows.stop))
+        assert logits.shape == (2, rows.stop - rows.start, 40)
+        assert logits.shape[1] <= 64
+
+    predict_bands(PerPixel(), image, tiling, emit, device=torch.device("cpu"))
+    assert len(bands) == len(tiling.rows)
+    assert [b[0] for b in bands[1:]] == [b[1] for b in bands[:-1]]
+    assert (bands[0][0], bands[-1][1]) == (0, 500)
+
+
+class LittleMemory(PerPixel):
+    """A device that holds a limited number of tiles."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__()
+        self.limit = limit
+        self.batches: list[int] = []
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if len(x) > self.limit:
+            raise torch.OutOfMemoryError("out of memory")
+        self.batches.append(len(x))
+        return super().forward(x)
+
+
+def test_batches_shrink_until_they_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prediction_module, "_batch_size", lambda device, tiling: 8)
+    image = RNG.normal(size=(1, 40, 200)).astype(np.float32)
+    network = LittleMemory(2)
+    logits = predict_logits(network, image, (64, 64), device="cpu")
+    np.testing.assert_allclose(logits[0], 2 * image[0], rtol=1e-4, atol=1e-5)
+    assert network.batches == [2, 2, 2]
+    with pytest.raises(InputError, match="too little memory for a tile of 64 x 64"):
+        predict_logits(LittleMemory(0), image, (64, 64), device="cpu")
+
+
+def test_a_network_that_yields_nan_is_told() -> None:
+    class Broken(PerPixel):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return super().forward(x) / 0 * 0
+
+    with pytest.raises(InputError, match="the model yields NaN"):
+        predict_logits(Broken(), np.ones((1, 32, 32), np.float32), (32, 32), device="cpu")
+
+
+# Devices.
+
+
+@pytest.mark.parametrize("name", ["gpu", "cuda:99", "meta", ""])
+def test_bad_devices(name: str) -> None:
+    with pytest.raises(InputError, match="--device"):
+        resolve_device(name)
+
+
+def test_devices() -> None:
+    assert resolve_device("cpu") == (torch.device("cpu"), None)
+    assert resolve_device(torch.device("cpu"))[0].type == "cpu"
+
+
+def test_auto_takes_a_gpu_only_with_a_fast_scan(monkeypatch: pytest.MonkeyPatch) -> None:
+    from napari_swin_umamba.network.selective_scan import ScanBackend
+
+    names = {"cuda": "triton", "mps": "reference"}
+    there = ["mps"]
+    monkeypatch.setattr(
+        "napari_swin_umamba.segmentation.device._available", lambda device: device.type in there
+    )
+    monkeypatch.setattr(
+        "napari_swin_umamba.network.selective_scan.active_backend",
+        lambda device: ScanBackend(names[device.type], "no kernel"),
+    )
+    assert resolve_device() == (torch.device("cpu"), "mps is not used: no kernel")
+    there.append("cuda")
+    assert resolve_device() == (torch.device("cuda"), None)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_cuda_agrees_with_the_cpu() -> None:
+    image = RNG.normal(size=(2, 300, 200)).astype(np.float32)
+    options = {"patch": (64, 96), "mirror": True}
+    cpu = predict_logits(PlaceDependent(), image, device="cpu", **options)
+    cuda = predict_logits(PlaceDependent(), image, device="cuda", **options)
+    np.testing.assert_allclose(cuda, cpu, atol=1e-4)

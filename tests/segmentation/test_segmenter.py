@@ -1,0 +1,184 @@
+"""The public segment(), from an array or a file to labels, with the real tiny network."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+
+from napari_swin_umamba import Cancelled, InputError, segment
+from napari_swin_umamba.checkpoints import Model
+from napari_swin_umamba.images import Image, read_image
+from napari_swin_umamba.network import build_network
+from napari_swin_umamba.plan import Channel, Normalization, Plan, SegmentationClass
+
+RNG = np.random.default_rng(0)
+IMAGE = RNG.integers(0, 256, (70, 101), dtype=np.uint8)
+
+
+def make_model(output: str = "semantic", rgb: bool = False, **fields: object) -> Model:
+    torch.manual_seed(0)
+    channels = 3 if rgb else 1
+    norm = Normalization(scheme="percentile")
+    plan = Plan(
+        architecture="swin-umamba-d-tiny",
+        channels=tuple(Channel(name=f"c{i}", normalization=norm) for i in range(channels)),
+        rgb=rgb,
+        classes=tuple(
+            SegmentationClass(id=i, name=name)
+            for i, name in enumerate(["background", "interior", "boundary"])
+        ),
+        patch=(64, 64),
+        output=output,
+        min_object_pixels=4,
+    )
+    plan = plan.model_copy(update=fields)
+    return Model(build_network(plan.architecture, channels, 3).eval(), plan, "test")
+
+
+@pytest.fixture(scope="module")
+def semantic() -> Model:
+    return make_model()
+
+
+@pytest.fixture(scope="module")
+def boundary() -> Model:
+    return make_model("boundary")
+
+
+def test_semantic_labels_are_the_most_probable_class(semantic: Model) -> None:
+    result = segment(IMAGE, semantic, device="cpu", probabilities=True)
+    assert result.labels.shape == IMAGE.shape
+    assert result.labels.dtype == np.uint8
+    assert not result.instances
+    assert result.plan is semantic.plan
+    assert result.notes == ()
+    assert result.probabilities is not None
+    assert result.probabilities.shape == (3, *IMAGE.shape)
+    assert result.probabilities.dtype == np.float32
+    np.testing.assert_allclose(result.probabilities.sum(axis=0), 1, atol=1e-5)
+    assert np.array_equal(result.probabilities.argmax(axis=0), result.labels)
+    assert segment(IMAGE, semantic, device="cpu").probabilities is None
+
+
+def test_instances(boundary: Model) -> None:
+    result = segment(IMAGE, boundary, device="cpu")
+    assert result.instances
+    assert result.probabilities is None
+    assert result.labels.dtype == np.int32
+    assert result.labels.shape == IMAGE.shape
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 7), (5, 3), (64, 64), (65, 31), (33, 130)])
+def test_any_size(boundary: Model, shape: tuple[int, int]) -> None:
+    assert segment(np.resize(IMAGE, shape), boundary, device="cpu").labels.shape == shape
+
+
+@pytest.mark.parametrize("value", [0, 1, 255])
+def test_a_constant_image(semantic: Model, value: int) -> None:
+    image = np.full((40, 50), value, np.uint8)
+    result = segment(image, semantic, device="cpu", probabilities=True)
+    assert np.isfinite(result.probabilities).all()
+
+
+@pytest.mark.parametrize("dtype", ["?", "<u2", ">u2", "i4", ">i4", "f4", ">f8"])
+def test_dtypes_and_byte_orders_do_not_matter(semantic: Model, dtype: str) -> None:
+    image = (IMAGE > 128).astype(np.uint8)
+    expected = segment(image, semantic, device="cpu").labels
+    assert np.array_equal(segment(image.astype(dtype), semantic, device="cpu").labels, expected)
+
+
+def test_read_only_and_strided_arrays(semantic: Model) -> None:
+    image = np.repeat(IMAGE, 2, axis=1)[::-1, ::2]
+    image.flags.writeable = False
+    expected = segment(np.ascontiguousarray(image), semantic, device="cpu").labels
+    assert np.array_equal(segment(image, semantic, device="cpu").labels, expected)
+
+
+def test_it_is_deterministic(boundary: Model) -> None:
+    first, second = (segment(IMAGE, boundary, device="cpu", mirror=True) for _ in range(2))
+    assert np.array_equal(first.labels, second.labels)
+
+
+def test_color_models() -> None:
+    model = make_model(rgb=True)
+    rgb = RNG.integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    as_it_is = segment(rgb, model, axes="YXC", device="cpu")
+    assert as_it_is.notes == ()
+    with_alpha = segment(np.dstack([rgb, rgb[..., 0]]), model, axes="YXC", device="cpu")
+    assert np.array_equal(with_alpha.labels, as_it_is.labels)
+    assert with_alpha.notes == ("transparency (alpha channel) ignored",)
+    grey = segment(rgb[..., 0], model, device="cpu")
+    assert grey.notes == ("grey image repeated into red, green and blue",)
+    planar = segment(np.moveaxis(rgb, -1, 0), model, axes="CYX", device="cpu")
+    assert np.array_equal(planar.labels, as_it_is.labels)
+
+
+def test_an_image_from_a_file(semantic: Model, tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, IMAGE)
+    result = segment(read_image(path), semantic, device="cpu")
+    assert np.array_equal(result.labels, segment(IMAGE, semantic, device="cpu").labels)
+
+
+def test_axes_override_those_of_the_image(semantic: Model) -> None:
+    image = Image(np.stack([IMAGE] * 5), "CYX", notes=("as read",))
+    with pytest.raises(InputError, match="5 channels"):
+        segment(image, semantic, device="cpu")
+    with pytest.raises(InputError, match="'ZYX'"):
+        segment(image, semantic, axes="ZYX", device="cpu")
+    assert segment(Image(IMAGE, "YX", notes=("as read",)), semantic).notes == ("as read",)
+
+
+def test_another_pixel_size_is_told() -> None:
+    model = make_model(spacing=(0.5, 0.5), unit="micrometer")
+    assert segment(IMAGE, model, spacing=(0.55, 0.55), device="cpu").notes == ()
+    (note,) = segment(IMAGE, model, spacing=(0.25, 0.25), device="cpu").notes
+    assert "objects appear 2 times as large" in note
+    other_unit = Image(IMAGE, "YX", (250.0, 250.0), "nanometer")
+    (note,) = segment(other_unit, model, device="cpu").notes
+    assert "objects appear 2 times as large" in note
+
+
+@pytest.mark.parametrize(
+    ("image", "options", "words"),
+    [
+        (np.zeros((5, 8, 8)), {"axes": "CYX"}, "5 channels"),
+        (np.full((8, 8), np.nan), {}, "NaN"),
+        (np.zeros((0, 8)), {}, "empty"),
+        (np.zeros((8, 8)), {"overlap": 1}, "--overlap"),
+        (np.zeros((8, 8)), {"device": "abacus"}, "--device"),
+        ("text", {}, "real numbers"),
+        (np.zeros((2, 2, 8, 8)), {}, "--axes"),
+    ],
+)
+def test_bad_input(semantic: Model, image: object, options: dict[str, object], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        segment(image, semantic, **options)
+
+
+def test_an_unknown_model() -> None:
+    with pytest.raises(InputError, match="unknown model 'no such'"):
+        segment(IMAGE, "no such")
+
+
+def test_progress_and_cancel(boundary: Model) -> None:
+    seen: list[tuple[int, int]] = []
+    segment(IMAGE, boundary, device="cpu", on_progress=lambda *a: seen.append(a))
+    assert seen == [(i, 6) for i in range(1, 7)]
+    with pytest.raises(Cancelled):
+        segment(IMAGE, boundary, device="cpu", should_stop=lambda: len(seen) > 3)
+
+
+def test_importing_the_package_does_not_import_torch() -> None:
+    code = (
+        "import sys, napari_swin_umamba, napari_swin_umamba.segmentation as s;"
+        "heavy = {'torch', 'scipy', 'skimage', 'napari'} & set(sys.modules);"
+        "assert not heavy, heavy; s.bundled_models()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
