@@ -110,9 +110,20 @@ class PatchExpand(nn.Module):
         """Expand features ``(B, H, W, C)``."""
         batch, height, width, _ = x.shape
         s = self.scale
-        x = linear(x, self.expand.weight).view(batch, height, width, s, s, -1)
-        x = x.transpose(2, 3).reshape(batch, height * s, width * s, -1)
-        return self.norm(x)
+        x = self.subpixels(x).view(batch, height, width, s, s, -1)
+        return x.transpose(2, 3).reshape(batch, height * s, width * s, -1)
+
+    def subpixels(self, x: Tensor) -> Tensor:
+        """Compute the fine pixels of each coarse one, not yet in their places.
+
+        Returns
+        -------
+        Tensor, ``(B, H, W s s, E)``
+            The s x s fine pixels of a coarse pixel lie one after another, row by row.
+        """
+        batch, height, width, _ = x.shape
+        fine = linear(x, self.expand.weight).reshape(batch, height, width * self.scale**2, -1)
+        return self.norm(fine)
 
 
 def drop_path_rates(first: float, last: float, blocks: int) -> list[float]:

@@ -8,6 +8,8 @@ from napari_swin_umamba.network.encoder import DROP_PATH_RATE
 from napari_swin_umamba.network.linear import linear
 
 BLOCKS_PER_STAGE = 2
+_STRIP_PIXELS = 256
+"""Coarse pixels whose fine features, 6 kB each, fit into a core's cache."""
 
 
 class VSSDecoder(nn.Module):
@@ -58,6 +60,25 @@ class VSSDecoder(nn.Module):
             x = stage(linear(x, reduce.weight, reduce.bias))
             if all_outputs:
                 outputs.append(self.seg_layers[i](x.permute(0, 3, 1, 2)))
-        x = self.expand_layers[-1](x)
-        outputs.append(self.seg_layers[-1](x.permute(0, 3, 1, 2)))
+        outputs.append(self._finest_logits(x))
         return outputs[::-1]
+
+    def _finest_logits(self, x: Tensor) -> Tensor:
+        """Expand ``(B, H, W, C)`` by four and classify: logits ``(B, classes, 4H, 4W)``.
+
+        Norm and head act on each fine pixel alone, so they run before the pixels are put in place:
+        only the few logits are moved, not all their features. Without autograd the rows are taken
+        in strips, which keeps the fine features, 16 times the coarse ones, in the cache.
+        """
+        batch, height, width, _ = x.shape
+        whole = torch.is_grad_enabled() or x.device.type != "cpu"
+        rows = height if whole else max(1, _STRIP_PIXELS // width)
+        head: nn.Conv2d = self.seg_layers[-1]
+        scale, classes = self.expand_layers[-1].scale, head.out_channels
+        strips = [
+            linear(self.expand_layers[-1].subpixels(strip), head.weight.flatten(1), head.bias)
+            for strip in x.split(rows, dim=1)
+        ]  # each (B, rows, W scale^2, classes)
+        logits = torch.cat(strips, dim=1).view(batch, height, width, scale, scale, classes)
+        logits = logits.permute(0, 5, 1, 3, 2, 4)
+        return logits.reshape(batch, classes, height * scale, width * scale)

@@ -22,6 +22,7 @@ from napari_swin_umamba.network.selective_scan.simd import (
 )
 from napari_swin_umamba.network.selective_scan.traversal import CHUNK
 
+
 @inline
 def find_chunk(
     k: int, start: int, steps: int, height: int, width: int, pixels: Any
