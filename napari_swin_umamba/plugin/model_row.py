@@ -1,0 +1,90 @@
+"""Chooses a model: bundled ones, imported files, and a button to import another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QPushButton, QWidget
+
+from napari_swin_umamba.plugin.model_list import ModelChoice, list_models, read_choice, titles
+from napari_swin_umamba.plugin.parts import make_narrow
+from napari_swin_umamba.plugin.settings import Settings
+
+__all__ = ["ModelRow"]
+
+
+class ModelRow(QWidget):
+    """A list of models and *Import…*; ``chosen`` when that changes."""
+
+    chosen = Signal()
+    refused = Signal(str)
+    """A file could not be imported, and why."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__()
+        self._settings = settings
+        self._choices: list[ModelChoice] = []
+        self.combo = QComboBox()
+        self.combo.setToolTip("The model to segment with.")
+        make_narrow(self.combo)
+        self.import_button = QPushButton("Import…")
+        self.import_button.setToolTip(
+            "Adds a model from a file (.safetensors), for example one that you trained."
+        )
+        self.import_button.clicked.connect(self._ask_for_file)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.combo, stretch=1)
+        layout.addWidget(self.import_button)
+        self.reload()
+        self.combo.currentIndexChanged.connect(self._on_chosen)
+
+    def choice(self) -> ModelChoice | None:
+        """Return the model chosen."""
+        index = self.combo.currentIndex()
+        return self._choices[index] if 0 <= index < len(self._choices) else None
+
+    def reload(self) -> None:
+        """Read the list again; the model chosen last stays chosen."""
+        self._choices = list_models(self._settings.imported_models)
+        remembered = [str(choice.path) for choice in self._choices]
+        self.combo.blockSignals(True)
+        self.combo.clear()
+        for index, title in enumerate(titles(self._choices)):
+            choice = self._choices[index]
+            self.combo.addItem(title)
+            self.combo.setItemData(index, choice.details(), Qt.ItemDataRole.ToolTipRole)
+        last = self._settings.model
+        self.combo.setCurrentIndex(remembered.index(last) if last in remembered else 0)
+        self.combo.blockSignals(False)
+
+    def import_file(self, path: str | Path) -> None:
+        """Add a model file to the list and choose it; a bad one is refused with a reason."""
+        path = Path(path).resolve()
+        choice = read_choice(path)
+        if choice.plan is None:
+            self.refused.emit(choice.problem)
+            return
+        kept = [known for known in self._settings.imported_models if known != str(path)]
+        self._settings.imported_models = [*kept, str(path)]
+        self._settings.model = str(path)
+        self.reload()
+        self.chosen.emit()
+
+    def _on_chosen(self, _index: int) -> None:
+        choice = self.choice()
+        if choice is not None:
+            self._settings.model = str(choice.path)
+        self.chosen.emit()
+
+    def _ask_for_file(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(
+            self,
+            "Import a model",
+            self._settings.model_folder,
+            "Swin-UMamba models (*.safetensors)",
+        )
+        if path:
+            self._settings.model_folder = str(Path(path).parent)
+            self.import_file(path)

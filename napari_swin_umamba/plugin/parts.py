@@ -1,0 +1,118 @@
+"""Small Qt parts that fit a dock of 320 pixels, in napari's light and dark theme."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QGuiApplication
+from qtpy.QtWidgets import QComboBox, QFrame, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+
+__all__ = ["Notice", "NoticeKind", "PRIMARY_STYLE", "WrappedLabel", "make_narrow", "set_blocked"]
+
+NoticeKind = Literal["hint", "done", "warning", "error"]
+
+# Okabe and Ito's colours, told apart with every colour vision; a sign says the same.
+_KINDS: dict[NoticeKind, tuple[str, str]] = {
+    "hint": ("#56b4e9", ""),
+    "done": ("#009e73", "✓ "),
+    "warning": ("#e69f00", "⚠ "),
+    "error": ("#d55e00", "✕ "),
+}
+_LONG_WORD = 24
+"""Letters that fit into a line of the narrowest dock."""
+
+PRIMARY_STYLE = (
+    "QPushButton:enabled { background-color: #0072b2; color: white; font-weight: bold; }"
+    "QPushButton:enabled:hover { background-color: #0082cc; }"
+    "QPushButton { padding: 7px; }"
+)
+"""For the one button per state that matters."""
+
+
+class WrappedLabel(QLabel):
+    """Text that wraps, file names and paths included, and can be selected."""
+
+    def __init__(self, text: str = "") -> None:
+        super().__init__()
+        self.setWordWrap(True)
+        self.setTextFormat(Qt.TextFormat.PlainText)
+        self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.MinimumExpanding)
+        self.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop)
+        self.setText(text)
+
+    def setText(self, text: str | None) -> None:  # noqa: N802 - Qt's name
+        """Show a text; words too long for a line may break, paths behind their separators."""
+        super().setText(re.sub(rf"\S{{{_LONG_WORD},}}", _breakable, text or ""))
+
+
+def _breakable(match: re.Match[str]) -> str:
+    """Put invisible places to break (U+200B) into a long word."""
+    pieces = re.findall(rf"[^/\\_.\-]{{1,{_LONG_WORD}}}[/\\_.\-]*|[/\\_.\-]+", match.group())
+    return "\u200b".join(pieces)
+
+
+class Notice(QFrame):
+    """One message with a coloured edge; hidden while there is nothing to say."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("notice")
+        self._label = WrappedLabel()
+        self._details = ""
+        self._copy = QPushButton("Copy details")
+        self._copy.setToolTip("Copies the technical details, for whoever you ask for help.")
+        self._copy.clicked.connect(self._copy_details)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(8, 4, 4, 4)
+        layout.addWidget(self._label)
+        layout.addWidget(self._copy, alignment=Qt.AlignmentFlag.AlignLeft)
+        self.clear()
+
+    def say(self, kind: NoticeKind, text: str, details: str = "") -> None:
+        """Show a message.
+
+        Parameters
+        ----------
+        kind
+            Sets the colour of the edge and the sign before the text.
+        text
+            One or two sentences.
+        details
+            What *Copy details* copies after the text; without it there is no such button.
+        """
+        color, sign = _KINDS[kind]
+        self.kind, self.text, self._details = kind, text, details
+        self._label.setText(sign + text)
+        self._copy.setVisible(bool(details))
+        self.setStyleSheet(f"QFrame#notice {{ border-left: 3px solid {color}; }}")
+        self.show()
+
+    def clear(self) -> None:
+        """Say nothing."""
+        self.kind, self.text, self._details = "hint", "", ""
+        self.hide()
+
+    def _copy_details(self) -> None:
+        clipboard = QGuiApplication.clipboard()
+        if clipboard is not None:
+            clipboard.setText(f"{self.text}\n\n{self._details}")
+
+
+def set_blocked(widget: QWidget, why: str | None) -> None:
+    """Disable a control and say why in its tooltip, or (None) enable it with its own tooltip."""
+    if widget.isEnabled() and why is not None:
+        widget.setProperty("own_tooltip", widget.toolTip())
+        widget.setToolTip(why)
+    elif not widget.isEnabled() and why is None:
+        widget.setToolTip(widget.property("own_tooltip") or "")
+    widget.setEnabled(why is None)
+
+
+def make_narrow(combo: QComboBox) -> None:
+    """Let a combo box become narrower than its longest entry."""
+    combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    combo.setMinimumContentsLength(6)
+    combo.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)

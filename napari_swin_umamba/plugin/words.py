@@ -1,0 +1,134 @@
+"""What the widget says: sentences without internals, numbers with separators and units."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from napari_swin_umamba.plan import Plan
+from napari_swin_umamba.plugin.reading import Reading, why_not
+
+__all__ = [
+    "axis_name",
+    "count",
+    "describe_finding",
+    "describe_reading",
+    "duration",
+    "sentence",
+    "times",
+]
+
+_UNITS = {
+    "micrometer": "µm",
+    "micrometre": "µm",
+    "micron": "µm",
+    "nanometer": "nm",
+    "millimeter": "mm",
+    "centimeter": "cm",
+    "meter": "m",
+}
+_LAST_AXES = {-1: "X", -2: "Y", -3: "Z"}
+_MAX_NAMES = 4
+
+
+def describe_reading(reading: Reading, plan: Plan | None) -> str:
+    """Say in one or two sentences how the layer will be read.
+
+    Examples
+    --------
+    ``Slice 11 along Z (0 to 23), the one shown. 50 × 35 pixels (Y × X), 16-bit, 1 channel,
+    1.3 × 0.9 mm per pixel.``
+    """
+    view = reading.view
+    size = times(tuple(view.shape[axis] for axis in reading.plane))
+    parts = [
+        f"{size} pixels ({' × '.join(axis_name(reading, axis) for axis in reading.plane)})",
+        f"{8 * view.dtype.itemsize}\u2011bit" if view.dtype.kind in "ui" else str(view.dtype),
+        _channels(reading, plan),
+        _spacing(reading),
+    ]
+    return " ".join([*_slice_sentence(reading), ", ".join(parts) + "."])
+
+
+def describe_finding(plan: Plan) -> str:
+    """Say what a model finds: its classes, or objects."""
+    if plan.output == "boundary":
+        return "Finds objects and numbers them"
+    names = [item.name for item in plan.classes[1:]]
+    shown = ", ".join(names[:_MAX_NAMES]) + (", …" if len(names) > _MAX_NAMES else "")
+    return f"{count(len(names), 'class', 'classes')}: {shown}"
+
+
+def axis_name(reading: Reading, axis: int) -> str:
+    """Name of an axis: its label if somebody gave one, else Z, Y, X counted from the last."""
+    label = reading.view.axis_labels[axis]
+    if not re.fullmatch(r"-?\d+", label):
+        return label.upper() if len(label) == 1 else label
+    spatial = [other for other in range(len(reading.view.shape)) if other != reading.channel_axis]
+    if axis in spatial:
+        position = spatial.index(axis) - len(spatial)
+        return _LAST_AXES.get(position, f"axis {axis}")
+    return "channel"
+
+
+def count(number: int, noun: str, plural: str | None = None) -> str:
+    """Put a number before its noun: ``1 class``, ``1,204 objects``."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def duration(seconds: float) -> str:
+    """Say a time span: ``0.8 s``, ``12 s``, ``3 min 20 s``."""
+    if seconds < 0.1:
+        return "less than 0.1 s"
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    if seconds < 119.5:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes:,} min {rest} s"
+
+
+def times(sizes: Sequence[float]) -> str:
+    """Join sizes: ``1,040 × 1,388``."""
+    return " × ".join(f"{size:,}" if isinstance(size, int) else f"{size:.3g}" for size in sizes)
+
+
+def sentence(message: str) -> str:
+    """Make an error message a sentence for the window: no flags such as ``(--model)``."""
+    text = re.sub(r"\s*\(--[\w-]+\)", "", message).strip()
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+
+
+def _slice_sentence(reading: Reading) -> list[str]:
+    view = reading.view
+    # Counted from 0, as napari's sliders are.
+    steps = [
+        f"{view.index[axis]:,} along {axis_name(reading, axis)} (0 to {view.shape[axis] - 1:,})"
+        for axis in reading.fixed_axes
+        if view.shape[axis] > 1
+    ]
+    return [f"Slice {', '.join(steps)}, the one shown."] if steps else []
+
+
+def _channels(reading: Reading, plan: Plan | None) -> str:
+    if reading.view.colours:
+        grey = plan is not None and plan.in_channels == 1
+        colours = "colour (red, green, blue)" + (", turned to grey" if grey else "")
+        return colours + (", transparency ignored" if reading.view.colours == 4 else "")
+    if plan is not None and why_not(reading, plan) is None:
+        if plan.rgb and reading.channels == 1:
+            return "grey, repeated as red, green and blue"
+        if reading.channel_axis is not None:
+            names = ", ".join(channel.name for channel in plan.channels)
+            axis = axis_name(reading, reading.channel_axis)
+            return f"{reading.channels} channels along {axis} as {names}"
+    return count(reading.channels, "channel")
+
+
+def _spacing(reading: Reading) -> str:
+    if reading.spacing is None:
+        return "pixel size not known"
+    unit = _UNITS.get(reading.unit or "", reading.unit)
+    rows, columns = (f"{size:.3g}" for size in reading.spacing)
+    size = rows if rows == columns else f"{rows} × {columns}"
+    return f"{size} {unit} per pixel"

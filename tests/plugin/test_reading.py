@@ -1,0 +1,191 @@
+"""How layers are read, and which models fit them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("napari")
+
+from napari.components import ViewerModel
+
+from napari_swin_umamba.plugin.layer_view import LayerView, view_of_layer
+from napari_swin_umamba.plugin.reading import read_layer, why_not
+from napari_swin_umamba.plugin.words import describe_reading
+
+
+def shown(data: Any, **kwargs: Any) -> tuple[ViewerModel, Any]:
+    viewer = ViewerModel()
+    return viewer, viewer.add_image(data, name="img", **kwargs)
+
+
+def view(data: Any, **kwargs: Any) -> LayerView:
+    viewer, layer = shown(data, **kwargs)
+    return view_of_layer(layer, viewer.dims)
+
+
+def test_grey_image(make_plan: Callable) -> None:
+    image = np.arange(20 * 30, dtype=np.uint16).reshape(20, 30)
+    this = view(image, scale=(0.5, 0.5), units=("um", "um"))
+    reading = read_layer(this, make_plan())
+    assert (reading.axes, reading.kept_axes, reading.fixed_axes) == ("YX", (0, 1), ())
+    np.testing.assert_array_equal(reading.extract(image), image)
+    assert reading.spacing_in("nanometer") == pytest.approx((500, 500))
+    assert reading.spacing_in("second") is None
+    assert describe_reading(reading, make_plan()) == (
+        "20 × 30 pixels (Y × X), 16‑bit, 1 channel, 0.5 µm per pixel."
+    )
+
+
+def test_result_does_not_share_memory_with_layer(make_plan: Callable) -> None:
+    image = np.zeros((20, 30))
+    extracted = read_layer(view(image), make_plan()).extract(image)
+    image[:] = 1
+    assert not extracted.any()
+
+
+def test_slider_decides_slice_in_words_and_values(make_plan: Callable) -> None:
+    volume = np.arange(6 * 8 * 9, dtype=np.float32).reshape(6, 8, 9)
+    viewer, layer = shown(volume, scale=(6, 1.3, 0.9), units=("mm",) * 3, axis_labels="zyx")
+    viewer.dims.set_current_step(0, 4)
+    reading = read_layer(view_of_layer(layer, viewer.dims), make_plan())
+    np.testing.assert_array_equal(reading.extract(volume), volume[4])
+    assert reading.slice_key == "0:4"
+    assert describe_reading(reading, make_plan()) == (
+        "Slice 4 along Z (0 to 5), the one shown. 8 × 9 pixels (Y × X), float32, 1 channel, "
+        "1.3 × 0.9 mm per pixel."
+    )
+
+
+def test_rolled_axes(make_plan: Callable) -> None:
+    volume = np.arange(6 * 8 * 9).reshape(6, 8, 9)
+    viewer, layer = shown(volume)
+    viewer.dims.order = (1, 2, 0)  # the slider moves along Y
+    viewer.dims.set_current_step(1, 3)
+    reading = read_layer(view_of_layer(layer, viewer.dims), make_plan())
+    np.testing.assert_array_equal(reading.extract(volume), volume[:, 3, :])
+    assert reading.plane == (0, 2)
+
+
+def test_time_series_of_volumes_beside_a_flat_layer(make_plan: Callable) -> None:
+    series = np.arange(3 * 4 * 8 * 9).reshape(3, 4, 8, 9)
+    viewer, layer = shown(series)
+    flat = viewer.add_image(np.ones((8, 9)))
+    viewer.dims.set_current_step((0, 1), (2, 1))
+    reading = read_layer(view_of_layer(layer, viewer.dims), make_plan())
+    np.testing.assert_array_equal(reading.extract(series), series[2, 1])
+    assert read_layer(view_of_layer(flat, viewer.dims), make_plan()).fixed_axes == ()
+
+
+@pytest.mark.filterwarnings("ignore:Non-orthogonal slicing")
+@pytest.mark.parametrize("seed", range(5))
+def test_oblique_affine_reads_what_is_on_screen(seed: int, make_plan: Callable) -> None:
+    rng = np.random.default_rng(seed)
+    volume = rng.random((12, 8, 9))
+    affine = np.eye(4)
+    affine[:3, :3] += 0.2 * rng.normal(size=(3, 3))
+    affine[:3, 3] = rng.normal(size=3) * 10
+    viewer, layer = shown(volume, affine=affine)
+    viewer.dims.set_current_step(0, int(viewer.dims.nsteps[0] // 2))
+    this = view_of_layer(layer, viewer.dims)
+    if this.in_view:
+        on_screen = layer._slice.image.raw  # what napari draws
+        np.testing.assert_array_equal(read_layer(this, make_plan()).extract(volume), on_screen)
+
+
+def test_lazy_and_multiscale_data(make_plan: Callable) -> None:
+    da = pytest.importorskip("dask.array")
+    levels = [da.ones((16, 32, 32)), da.ones((8, 16, 16))]
+    viewer, layer = shown(levels, multiscale=True)
+    reading = read_layer(view_of_layer(layer, viewer.dims), make_plan())
+    assert reading.extract(layer.data[0]).shape == (32, 32)
+
+
+def test_colours(make_plan: Callable) -> None:
+    rgba = np.zeros((8, 9, 4), np.uint8)
+    reading = read_layer(view(rgba, rgb=True), make_plan())
+    assert (reading.axes, reading.channels, reading.kept_axes) == ("YXC", 3, (0, 1))
+    assert reading.extract(rgba).shape == (8, 9, 3)
+    assert why_not(reading, make_plan()) is None
+    assert "turned to grey, transparency ignored" in describe_reading(reading, make_plan())
+    assert why_not(reading, make_plan(("a", "b"))) is not None
+
+
+def test_grey_for_a_colour_model(make_plan: Callable) -> None:
+    plan = make_plan(("red", "green", "blue"), rgb=True)
+    reading = read_layer(view(np.zeros((8, 9))), plan)
+    assert why_not(reading, plan) is None
+    assert "grey, repeated as red, green and blue" in describe_reading(reading, plan)
+
+
+@pytest.mark.parametrize(
+    ("shape", "labels", "channel_axis", "kept"),
+    [
+        ((2, 8, 9), None, 0, (1, 2)),
+        ((8, 9, 2), None, 2, (0, 1)),
+        ((5, 2, 8, 9), None, 1, (0, 2, 3)),
+        ((2, 2, 8, 9), ("t", "C", "y", "x"), 1, (0, 2, 3)),
+    ],
+)
+def test_channel_axis(
+    shape: tuple, labels: Any, channel_axis: int, kept: tuple, make_plan: Callable
+) -> None:
+    plan = make_plan(("DAPI", "actin"))
+    data = np.random.default_rng(0).random(shape)
+    reading = read_layer(view(data, axis_labels=labels), plan)
+    assert (reading.channel_axis, reading.kept_axes) == (channel_axis, kept)
+    assert why_not(reading, plan) is None
+    extracted = reading.extract(data)
+    assert (reading.axes, extracted.shape) == ("CYX", (2, 8, 9))
+    expected = np.moveaxis(data, channel_axis, -1)
+    while expected.ndim > 3:
+        expected = expected[expected.shape[0] // 2 if len(shape) < 4 else reading.view.index[0]]
+    np.testing.assert_array_equal(extracted, np.moveaxis(expected, -1, 0))
+    assert "2 channels along" in describe_reading(reading, plan)
+
+
+def test_channel_axis_can_be_corrected(make_plan: Callable) -> None:
+    plan = make_plan(("DAPI", "actin"))
+    this = view(np.zeros((2, 2, 8, 9)))
+    assert read_layer(this, plan).channel_axis == 0
+    assert read_layer(this, plan, channel_axis=1).kept_axes == (0, 2, 3)
+    assert read_layer(this, plan, channel_axis=None).channels == 1
+
+
+def plain_view(shape: tuple[int, ...], dtype: type = float) -> LayerView:
+    ndim = len(shape)
+    return LayerView(
+        name="img",
+        shape=shape,
+        dtype=np.dtype(dtype),
+        colours=0,
+        axis_labels=tuple(str(axis - ndim) for axis in range(ndim)),
+        spacing=(1.0,) * ndim,
+        units=("pixel",) * ndim,
+        order=tuple(range(ndim)),
+        index=(0,) * ndim,
+        in_view=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("this", "channels", "says"),
+    [
+        (plain_view((8, 9)), ("a", "b"), "needs 2 channels (a, b), but “img” has 1"),
+        (plain_view((8, 9), complex), ("a",), "complex numbers"),
+        (plain_view((8, 9), str), ("a",), "not numbers"),
+        (plain_view((3, 0, 9)), ("a",), "empty"),
+    ],
+)
+def test_why_not(this: LayerView, channels: tuple, says: str, make_plan: Callable) -> None:
+    plan = make_plan(channels)
+    assert says in (why_not(read_layer(this, plan), plan) or "")
+
+
+def test_slice_beside_the_layer(make_plan: Callable) -> None:
+    viewer, layer = shown(np.zeros((5, 8, 9)))
+    viewer.add_image(np.zeros((20, 8, 9)))
+    viewer.dims.set_current_step(0, 15)
+    reading = read_layer(view_of_layer(layer, viewer.dims), make_plan())
+    assert "Move the slider" in (why_not(reading, make_plan()) or "")
