@@ -18,6 +18,7 @@ from napari_swin_umamba.checkpoints import (
 from napari_swin_umamba.errors import Cancelled, InputError
 
 if TYPE_CHECKING:
+    from napari_swin_umamba.network.selective_scan import active_backend
     from napari_swin_umamba.segmentation.device import resolve_device
     from napari_swin_umamba.segmentation.instances import instances_from_boundary
     from napari_swin_umamba.segmentation.prediction import predict_logits
@@ -30,6 +31,7 @@ __all__ = [
     "Model",
     "ModelInfo",
     "Segmentation",
+    "active_backend",
     "bundled_models",
     "instances_from_boundary",
     "load_model",
@@ -51,6 +53,10 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "active_backend":
+        from napari_swin_umamba.network.selective_scan import active_backend
+
+        return active_backend
     if name in _HOME:
         return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
