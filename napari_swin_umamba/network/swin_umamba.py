@@ -2,11 +2,11 @@
 
 import torch
 from monai.networks.blocks.dynunet_block import UnetOutBlock
-from monai.networks.blocks.unetr_block import UnetrBasicBlock, UnetrUpBlock
 from torch import Tensor, nn
 
 from napari_swin_umamba.network.decoder import VSSDecoder
 from napari_swin_umamba.network.encoder import VSSMEncoder
+from napari_swin_umamba.network.residual import ResidualBlock, UpBlock
 
 
 class SwinUMamba(nn.Module):
@@ -39,17 +39,17 @@ class SwinUMamba(nn.Module):
             nn.InstanceNorm2d(stem, affine=True),
         )
         self.vssm_encoder = VSSMEncoder(stem, 2, dims, depths)
-        self.encoder1 = _residual_block(in_channels, widths[0])
-        self.encoder2 = _residual_block(stem, widths[1])
-        self.encoder3 = _residual_block(dims[0], widths[2])
-        self.encoder4 = _residual_block(dims[1], widths[3])
-        self.encoder5 = _residual_block(dims[2], widths[4])
-        self.decoder6 = _up_block(dims[3], widths[4])
-        self.decoder5 = _up_block(widths[4], widths[3])
-        self.decoder4 = _up_block(widths[3], widths[2])
-        self.decoder3 = _up_block(widths[2], widths[1])
-        self.decoder2 = _up_block(widths[1], widths[0])
-        self.decoder1 = _residual_block(widths[0], widths[0])
+        self.encoder1 = ResidualBlock(in_channels, widths[0])
+        self.encoder2 = ResidualBlock(stem, widths[1])
+        self.encoder3 = ResidualBlock(dims[0], widths[2])
+        self.encoder4 = ResidualBlock(dims[1], widths[3])
+        self.encoder5 = ResidualBlock(dims[2], widths[4])
+        self.decoder6 = UpBlock(dims[3], widths[4])
+        self.decoder5 = UpBlock(widths[4], widths[3])
+        self.decoder4 = UpBlock(widths[3], widths[2])
+        self.decoder3 = UpBlock(widths[2], widths[1])
+        self.decoder2 = UpBlock(widths[1], widths[0])
+        self.decoder1 = ResidualBlock(widths[0], widths[0])
         self.out_layers = nn.ModuleList([UnetOutBlock(2, w, num_classes) for w in widths[:4]])
         self.apply(_initialise_convolution)
         self.to(memory_format=torch.channels_last)
@@ -116,25 +116,6 @@ class SwinUMambaD(nn.Module):
         """
         outputs = self.decoder(self.vssm_encoder(image), all_outputs=self.deep_supervision)
         return outputs if self.deep_supervision else outputs[0]
-
-
-def _residual_block(in_channels: int, out_channels: int) -> UnetrBasicBlock:
-    norm = _instance_norm(out_channels)
-    return UnetrBasicBlock(2, in_channels, out_channels, 3, 1, norm, res_block=True)
-
-
-def _up_block(in_channels: int, out_channels: int) -> UnetrUpBlock:
-    norm = _instance_norm(out_channels)
-    return UnetrUpBlock(2, in_channels, out_channels, 3, 2, norm, res_block=True)
-
-
-def _instance_norm(channels: int) -> tuple[str, dict[str, object]]:
-    """Instance norm without parameters, as one group per channel.
-
-    The same numbers: torch's group norm keeps the channels-last layout, its instance norm copies
-    out of it and back.
-    """
-    return "group", {"num_groups": channels, "affine": False}
 
 
 def _initialise_convolution(module: nn.Module) -> None:

@@ -5,22 +5,17 @@ forked child.
 """
 
 import functools
-import logging
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
-import numba
 import torch
 from numba import types
-from numba.core import event
 from torch import Tensor
 from torch.nn import functional
 
+from napari_swin_umamba.network.cpu.compilation import kernel
+from napari_swin_umamba.network.cpu.simd import LANES
+from napari_swin_umamba.network.cpu.threads import run_all
 from napari_swin_umamba.network.selective_scan import numba_backward, numba_forward
-from napari_swin_umamba.network.selective_scan.simd import LANES
-from napari_swin_umamba.network.selective_scan.threads import run_all
 from napari_swin_umamba.network.selective_scan.traversal import CHUNK
 
 _LOG2E = 1.4426950408889634
@@ -28,45 +23,12 @@ _ARRAY = types.float32[::1]
 _FORWARD = types.void(*[_ARRAY] * 9, *[types.int64] * 8)
 _BACKWARD = types.void(*[_ARRAY] * 15, *[types.int64] * 10)
 
-_logger = logging.getLogger(__name__)
-_compiling = threading.Lock()
-
 
 def warm_up(backward: bool = True) -> None:
     """Compile the kernels, or load them from Numba's cache."""
-    _kernel(numba_forward.forward_kernel, _FORWARD)
+    kernel(numba_forward.forward_kernel, _FORWARD)
     if backward:
-        _kernel(numba_backward.backward_kernel, _BACKWARD)
-
-
-@functools.cache
-def _compiled(function: Callable[..., None], signature: Any) -> Callable[..., None]:
-    with _announced(function.__name__):
-        return numba.njit(signature, nogil=True, cache=True, error_model="numpy")(function)
-
-
-def _kernel(function: Callable[..., None], signature: Any) -> Callable[..., None]:
-    with _compiling:  # two threads that arrive together must not compile twice
-        return _compiled(function, signature)
-
-
-@contextmanager
-def _announced(name: str) -> Iterator[None]:
-    """Say that a compilation goes on, unless the kernel comes from the cache."""
-
-    class Announcer(event.Listener):
-        told = False
-
-        def on_start(self, event: Any) -> None:
-            if not self.told:
-                _logger.warning("compiling the CPU scan (%s), once for this computer ...", name)
-                self.told = True
-
-        def on_end(self, event: Any) -> None:
-            pass
-
-    with event.install_listener("numba:compile", Announcer()):
-        yield
+        kernel(numba_backward.backward_kernel, _BACKWARD)
 
 
 def forward(
@@ -86,7 +48,7 @@ def forward(
     states : Tensor, ``(B, 4, chunks, N, D)``
         States at the chunk borders; of size 0 unless kept.
     """
-    kernel = _kernel(numba_forward.forward_kernel, _FORWARD)
+    scan = kernel(numba_forward.forward_kernel, _FORWARD)
     shape = _Shape(u, x_dbl, dt_weight, A)
     packed = shape.pack(u, x_dbl, dt_weight, dt_bias, A, D)
     y = torch.empty_like(packed[0])
@@ -95,7 +57,7 @@ def forward(
     def task(sample: int, first: int, last: int) -> None:
         scratch = u.new_empty(LANES * 3 * CHUNK + (last - first) * shape.size)
         arrays = [_flat(x) for x in (*packed, y, states, scratch)]
-        kernel(*arrays, sample, first, last, *shape.numbers)
+        scan(*arrays, sample, first, last, *shape.numbers)
 
     run_all(
         [
@@ -118,7 +80,7 @@ def backward(
     states: Tensor,
 ) -> tuple[Tensor, ...]:
     """Gradients of the six inputs of :func:`forward`."""
-    kernel = _kernel(numba_backward.backward_kernel, _BACKWARD)
+    scan = kernel(numba_backward.backward_kernel, _BACKWARD)
     shape = _Shape(u, x_dbl, dt_weight, A)
     packed = shape.pack(u, x_dbl, dt_weight, dt_bias, A, D)
     u_packed, x_packed, weight, bias, rates, skip = packed
@@ -141,7 +103,7 @@ def backward(
         )
         grads = (g_u, g_x, g_weight, g_bias, g_rates, g_skip)
         arrays = [_flat(x) for x in (g_y, *packed, states, *grads, scratch)]
-        kernel(*arrays, sample, part, len(ranges), first, last, *shape.numbers)
+        scan(*arrays, sample, part, len(ranges), first, last, *shape.numbers)
 
     run_all(
         [

@@ -14,7 +14,7 @@ from napari_swin_umamba.network.selective_scan.numba_forward import (
     find_chunk,
     project_time_step,
 )
-from napari_swin_umamba.network.selective_scan.simd import (
+from napari_swin_umamba.network.cpu.simd import (
     add,
     exp2,
     fma,

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_swin_umamba.network.selective_scan.simd import (
+from napari_swin_umamba.network.cpu.simd import (
     exp2,
     fma,
     inline,

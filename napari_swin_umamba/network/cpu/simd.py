@@ -143,15 +143,21 @@ def fma(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
     return float32x16(float32x16, float32x16, float32x16), codegen
 
 
-@intrinsic
-def maximum(typingctx: Any, a: Any, b: Any) -> Any:
-    """Larger of two values in each lane; NaN in ``a`` gives NaN."""
+def _choice(keep_first_where: str) -> Any:
+    @intrinsic
+    def operation(typingctx: Any, a: Any, b: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            # Unordered: NaN in the first value is kept.
+            keep = builder.fcmp_unordered(keep_first_where, *args)
+            return builder.select(keep, *args)
 
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        smaller = builder.fcmp_ordered("<", args[0], args[1])
-        return builder.select(smaller, args[1], args[0])
+        return float32x16(float32x16, float32x16), codegen
 
-    return float32x16(float32x16, float32x16), codegen
+    return operation
+
+
+maximum = _choice(">=")
+minimum = _choice("<=")
 
 
 @intrinsic

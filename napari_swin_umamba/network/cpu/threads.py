@@ -27,10 +27,10 @@ def run_all(tasks: Sequence[Callable[[], None]]) -> None:
         return
     futures = [_pool(threads - 1).submit(task) for task in tasks[1:]]
     tasks[0]()
-    for future in futures:
-        # Help with what no thread has begun, instead of waiting for it.
+    for task, future in zip(reversed(tasks[1:]), reversed(futures), strict=True):
+        # Take over what no thread has begun, from the end, instead of waiting for it.
         if future.cancel():
-            tasks[1 + futures.index(future)]()
+            task()
         else:
             future.result()
 
@@ -40,5 +40,5 @@ def _pool(threads: int) -> ThreadPoolExecutor:
     if key not in _pools:
         for stale in [k for k in _pools if k[0] != os.getpid()]:
             del _pools[stale]
-        _pools[key] = ThreadPoolExecutor(threads, thread_name_prefix="selective-scan")
+        _pools[key] = ThreadPoolExecutor(threads, thread_name_prefix="cpu-kernel")
     return _pools[key]

@@ -1,0 +1,1 @@
+"""Kernels for the CPU: vector code in Numba, a pool of threads, compilation on first use."""
