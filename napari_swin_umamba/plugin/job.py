@@ -7,9 +7,11 @@ the worker calls :func:`run_segmentation`, the window stays free of it.
 from __future__ import annotations
 
 import hashlib
+import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from napari_swin_umamba.segmentation import Model
 
 __all__ = ["LoadedModel", "Progress", "SegmentTask", "run_segmentation"]
+
+_NETWORK_LOGGER = "napari_swin_umamba.network"
 
 
 @dataclass(frozen=True)
@@ -123,17 +127,18 @@ def run_segmentation(
     device, _ = resolve_device(task.device)
     image = task.reading.extract(task.data)
     report(Progress("Segmenting…"))
-    result = segment(
-        image,
-        model,
-        axes=task.reading.axes,
-        spacing=task.reading.spacing_in(model.plan.unit),
-        device=device,
-        overlap=task.overlap,
-        mirror=task.mirror,
-        on_progress=_TileReport(report),
-        should_stop=should_stop,
-    )
+    with _announced_compilation(report):
+        result = segment(
+            image,
+            model,
+            axes=task.reading.axes,
+            spacing=task.reading.spacing_in(model.plan.unit),
+            device=device,
+            overlap=task.overlap,
+            mirror=task.mirror,
+            on_progress=_TileReport(report),
+            should_stop=should_stop,
+        )
     return SegmentedSlice(
         labels=result.labels,
         instances=result.instances,
@@ -143,6 +148,23 @@ def run_segmentation(
         seconds=time.perf_counter() - started,
         runtime=_runtime(device),
     )
+
+
+@contextmanager
+def _announced_compilation(report: Callable[[Progress], None]) -> Iterator[None]:
+    """Report that kernels are being compiled: the network logs it, and it takes seconds."""
+
+    class Listener(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.getMessage().startswith("compiling"):
+                report(Progress("Compiling for this processor, once: about 10 s…"))
+
+    logger, listener = logging.getLogger(_NETWORK_LOGGER), Listener()
+    logger.addHandler(listener)
+    try:
+        yield
+    finally:
+        logger.removeHandler(listener)
 
 
 class _TileReport:
@@ -191,7 +213,7 @@ def _runtime(device: torch.device) -> Runtime:
     """Say where the network ran."""
     import torch
 
-    from napari_swin_umamba import segmentation
+    from napari_swin_umamba.segmentation import active_backend
 
     if device.type == "cpu":
         where = f"CPU, {count(torch.get_num_threads(), 'thread')}"
@@ -199,9 +221,6 @@ def _runtime(device: torch.device) -> Runtime:
         where = torch.cuda.get_device_name(device)
     else:
         where = "Apple GPU"
-    active_backend = getattr(segmentation, "active_backend", None)
-    if active_backend is None:
-        return Runtime(f"Runs on: {where}", "The device that computes.")
     backend = active_backend(device)
     scan = {"numba": "Numba", "triton": "Triton", "mamba_ssm": "mamba-ssm"}.get(backend.name)
     kind = f"{scan} scan" if scan else f"{backend.name} scan (slow)"

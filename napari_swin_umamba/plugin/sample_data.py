@@ -26,11 +26,14 @@ def crowded_nuclei() -> list[LayerData]:
 def _nuclei(file: str, name: str) -> LayerData:
     import imageio.v3 as imageio
 
+    image = imageio.imread(_SAMPLES / file)
     source = "BBBC038v1, Caicedo et al., Nature Methods 16:1247 (2019)"
     return (
-        imageio.imread(_SAMPLES / file),
+        image,
         {
             "name": name,
+            # The micrographs use a small part of their 8 bits.
+            "contrast_limits": (int(image.min()), int(image.max())),
             "axis_labels": ("y", "x"),
             "metadata": {"source": source, "licence": "CC0-1.0"},
         },

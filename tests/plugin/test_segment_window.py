@@ -69,7 +69,8 @@ def test_segments_a_scaled_image(
     np.testing.assert_array_equal(labels.data, expected)
     assert labels.metadata[METADATA_KEY]["settings"]["device"] == "cpu"
     assert widget.outcome.kind == "done"
-    assert "CPU" in widget.footer.text()
+    assert widget.footer.text().startswith("Runs on: CPU")
+    assert widget.footer.text().endswith("Numba scan")
     assert widget.image_combo.isEnabled()
 
 
