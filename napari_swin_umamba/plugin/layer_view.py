@@ -36,6 +36,8 @@ class LayerView:
     """Position shown along each axis, clipped to the layer."""
     in_view: bool
     """False if the viewer stands beside the layer, so that none of it is shown."""
+    in_3d: bool = False
+    """The viewer shows volumes, not slices; ``index`` is what its sliders had in 2D."""
 
 
 def view_of_layer(layer: Any, dims: Any) -> LayerView:
@@ -69,6 +71,7 @@ def view_of_layer(layer: Any, dims: Any) -> LayerView:
             int(np.clip(rounded[axis], 0, max(shape[axis] - 1, 0))) for axis in range(ndim)
         ),
         in_view=not any(beside),
+        in_3d=dims.ndisplay == 3,
     )
 
 

@@ -45,7 +45,8 @@ class WrappedLabel(QLabel):
 
     def setText(self, text: str | None) -> None:  # noqa: N802 - Qt's name
         """Show a text; words too long for a line may break, paths behind their separators."""
-        super().setText(re.sub(rf"\S{{{_LONG_WORD},}}", _breakable, text or ""))
+        text = re.sub(r" (?=[×%])|(?<=×) ", "\u00a0", text or "")  # numbers stay together
+        super().setText(re.sub(rf"\S{{{_LONG_WORD},}}", _breakable, text))
 
 
 def _breakable(match: re.Match[str]) -> str:

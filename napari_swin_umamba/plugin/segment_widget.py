@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QGridLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_swin_umamba.plugin.add_result import add_result
 from napari_swin_umamba.plugin.image_combo import ImageCombo
-from napari_swin_umamba.plugin.job import LoadedModel, Progress, SegmentTask
+from napari_swin_umamba.plugin.job import Progress, SegmentTask
 from napari_swin_umamba.plugin.layer_view import view_of_layer
 from napari_swin_umamba.plugin.model_row import ModelRow
 from napari_swin_umamba.plugin.parts import Notice, WrappedLabel, set_blocked
@@ -18,8 +18,9 @@ from napari_swin_umamba.plugin.readiness import Readiness, assess
 from napari_swin_umamba.plugin.reading import Reading
 from napari_swin_umamba.plugin.result_layer import SegmentedSlice, describe_done
 from napari_swin_umamba.plugin.run_row import RunRow
+from napari_swin_umamba.plugin.runner import Run, Runner
 from napari_swin_umamba.plugin.settings import Settings
-from napari_swin_umamba.plugin.worker import Failure, SegmentWorker
+from napari_swin_umamba.plugin.worker import Failure
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -38,10 +39,7 @@ class SegmentWidget(QWidget):
         super().__init__()
         # napari passes a proxy: layers that come from it are compared with ==, never with `is`.
         self._viewer = viewer = napari_viewer
-        self._models = LoadedModel()
-        self._worker: SegmentWorker | None = None
-        self._task: SegmentTask | None = None
-        self._running_layer: Image | None = None
+        self._runner = Runner(self)
 
         self.image_combo = ImageCombo(viewer)
         self.model_row = ModelRow(Settings())
@@ -65,9 +63,8 @@ class SegmentWidget(QWidget):
         self.model_row.refused.connect(lambda why: self.outcome.say("error", why))
         self.run_row.run_clicked.connect(self.run)
         self.run_row.cancel_clicked.connect(self.cancel)
-        # Once Qt has deleted the widget nobody is left to take a result: no method of ours then.
-        workers = self._workers = set[SegmentWorker]()
-        self.destroyed.connect(lambda: [worker.quit() for worker in workers])
+        self._runner.progress.connect(self.run_row.show_progress)
+        self._runner.ended.connect(self._on_ended)
         self._connect_viewer()
         self.refresh()
 
@@ -107,9 +104,11 @@ class SegmentWidget(QWidget):
         self.model_text.setText(state.model_text)
         self.model_text.setToolTip(state.model_details)
         self.reading_text.setText(state.reading_text)
-        running = self._worker is not None
+        running = self._runner.current is not None
         for widget in (self.image_combo, self.model_row.combo, self.model_row.import_button):
             set_blocked(widget, "Wait for the run, or cancel it." if running else None)
+        if state.reading is not None and not running:
+            self.image_combo.setToolTip(f"The image to segment: {state.reading.view.name}")
         if state.blocked and not running:
             self.obstacle.say(state.blocked_kind, state.blocked)
         else:
@@ -120,38 +119,31 @@ class SegmentWidget(QWidget):
     def run(self) -> None:
         """Segment in a thread what is chosen and shown; what *Segment* does."""
         state, layer, choice = self.readiness(), self.image_combo.layer(), self.model_row.choice()
-        if self._worker is not None or state.blocked or not (layer and choice and state.reading):
+        if self._runner.current or state.blocked or not (layer and choice and state.reading):
             self.refresh()
             return
         data = layer.data[0] if layer.multiscale else layer.data
-        self._task = SegmentTask(data=data, reading=state.reading, model_path=choice.path)
-        self._running_layer = layer
-        self._worker = SegmentWorker(self._task, self._models)
-        self._workers.add(self._worker)
-        self._worker.signals.progress.connect(self.run_row.show_progress)
-        self._worker.signals.ended.connect(self._on_ended)
         self.outcome.clear()
         self.run_row.show_progress(Progress("Loading…"))
+        task = SegmentTask(data=data, reading=state.reading, model_path=choice.path)
+        self._runner.start(task, layer)
         self.refresh()
-        self._worker.start()
 
     def cancel(self) -> None:
         """Ask the run to stop; what *Cancel* does."""
-        if self._worker is not None:
+        if self._runner.current is not None:
             self.run_row.show_cancelling()
-            self._worker.quit()
+            self._runner.stop()
 
-    def _on_ended(self, outcome: SegmentedSlice | Failure | None) -> None:
-        layer, task = self._running_layer, self._task
-        self._forget_run()
-        if isinstance(outcome, Failure):
-            self.outcome.say("error", outcome.message, outcome.details)
-        elif outcome is None:
-            gone = layer not in self._viewer.layers
+    def _on_ended(self, run: Run) -> None:
+        if isinstance(run.outcome, Failure):
+            self.outcome.say("error", run.outcome.message, run.outcome.details)
+        elif isinstance(run.outcome, SegmentedSlice):
+            self._show(run.outcome, run.layer, run.task.reading)
+        else:
+            gone = run.layer not in self._viewer.layers
             reason = "the image was removed" if gone else "nothing was changed"
             self.outcome.say("hint", f"Stopped; {reason}.")
-        elif layer is not None and task is not None:
-            self._show(outcome, layer, task.reading)
         self.refresh()
 
     def _show(self, segmented: SegmentedSlice, layer: Image, reading: Reading) -> None:
@@ -165,20 +157,13 @@ class SegmentWidget(QWidget):
         labels = add_result(self._viewer, layer, reading, segmented)
         self.outcome.say("done", describe_done(segmented, labels.name))
 
-    def _forget_run(self) -> None:
-        if self._worker is not None:
-            self._worker.signals.ended.disconnect(self._on_ended)
-            self._worker.signals.progress.disconnect(self.run_row.show_progress)
-            self._workers.discard(self._worker)
-        self._worker = self._task = self._running_layer = None
-
     def _on_chosen(self) -> None:
-        if self._worker is None:
+        if self._runner.current is None:
             self.outcome.clear()
         self.refresh()
 
     def _on_layer_removed(self, layer: Any) -> None:
-        if layer == self._running_layer:
+        if self._runner.current is not None and layer == self._runner.current.layer:
             self.cancel()
 
     # --- coming and going --------------------------------------------------------------------
@@ -201,10 +186,7 @@ class SegmentWidget(QWidget):
 
     def shut_down(self) -> None:
         """Stop the run, let go of the viewer and free the model."""
-        if self._worker is not None:
-            self._worker.quit()
-            self._forget_run()
+        self._runner.abandon()
         self._refresh_timer.stop()
         self.image_combo.disconnect_viewer()
         self._viewer.dims.events.disconnect(self._on_dims)
-        self._models = LoadedModel()

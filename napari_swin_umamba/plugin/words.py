@@ -107,7 +107,8 @@ def _slice_sentence(reading: Reading) -> list[str]:
         for axis in reading.fixed_axes
         if view.shape[axis] > 1
     ]
-    return [f"Slice {', '.join(steps)}, the one shown."] if steps else []
+    shown = "the one shown in 2D" if view.in_3d else "the one shown"
+    return [f"Slice {', '.join(steps)}, {shown}."] if steps else []
 
 
 def _channels(reading: Reading, plan: Plan | None) -> str:

@@ -9,6 +9,7 @@ import pytest
 
 pytest.importorskip("napari")
 
+from napari._app_model import get_app_model
 from npe2 import PluginManifest
 
 MANIFEST = Path(__file__).parents[2] / "napari.yaml"
@@ -45,6 +46,9 @@ def test_menu_widget_and_samples(
 ) -> None:
     with npe2pm.tmp_plugin(manifest=str(MANIFEST)):
         viewer = make_napari_viewer()
+        menu = get_app_model().menus.get_menu("napari/layers/segment")
+        commands = [item.command for item in menu if hasattr(item, "command")]
+        assert "Segment (Swin-UMamba)" in [command.title for command in commands]
         for key, shape in (("large_nuclei", (360, 360)), ("crowded_nuclei", (256, 256))):
             (layer,) = viewer.open_sample("napari-swin-umamba", key)
             assert layer.data.shape == shape

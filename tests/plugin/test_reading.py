@@ -58,6 +58,15 @@ def test_slider_decides_slice_in_words_and_values(make_plan: Callable) -> None:
     )
 
 
+def test_volume_in_3d_view(make_plan: Callable) -> None:
+    viewer, layer = shown(np.zeros((6, 8, 9)))
+    viewer.dims.set_current_step(0, 4)
+    viewer.dims.ndisplay = 3
+    reading = read_layer(view_of_layer(layer, viewer.dims), make_plan())
+    assert reading.slice_key == "0:4"
+    assert "the one shown in 2D" in describe_reading(reading, make_plan())
+
+
 def test_rolled_axes(make_plan: Callable) -> None:
     volume = np.arange(6 * 8 * 9).reshape(6, 8, 9)
     viewer, layer = shown(volume)

@@ -55,7 +55,7 @@ def test_segments_a_scaled_image(
     )
     widget.model_row.import_file(semantic_model)
     assert "2 classes: liver, spleen" in widget.model_text.text()
-    assert "40 × 56 pixels" in widget.reading_text.text()
+    assert "40 × 56 pixels" in widget.reading_text.text().replace("\u00a0", " ")
     click(widget.run_row.run_button)
     assert widget.run_row.running
     assert not widget.image_combo.isEnabled()
@@ -192,10 +192,9 @@ def test_closing_the_dock_mid_run_stops_it(
     widget.model_row.import_file(semantic_model)
     click(widget.run_row.run_button)
     wait_for_tiles(qtbot, widget)
-    worker = widget._worker
+    worker = widget._runner._worker
     viewer.window.remove_dock_widget(widget)
-    with qtbot.waitSignal(worker.finished, timeout=60_000):
-        pass
+    qtbot.waitUntil(lambda: not worker.is_running, timeout=60_000)
     viewer.add_image(slow_image)  # the closed widget no longer follows the viewer
     viewer.layers.clear()
     assert widget.image_combo.count() <= 1
@@ -213,10 +212,10 @@ def test_closing_the_window_mid_run(
     widget.model_row.import_file(semantic_model)
     click(widget.run_row.run_button)
     wait_for_tiles(qtbot, widget)
-    worker = widget._worker
-    with qtbot.waitSignal(worker.finished, timeout=60_000):
-        viewer.close()
-        worker.quit()  # as napari does to all workers when it quits
+    worker = widget._runner._worker
+    viewer.close()
+    worker.quit()  # as napari does to all workers when it quits
+    qtbot.waitUntil(lambda: not worker.is_running, timeout=60_000)
 
 
 def test_errors_are_shown_and_the_next_run_works(
