@@ -111,6 +111,8 @@ class PatchDataset(Dataset[tuple[torch.Tensor, torch.Tensor]]):
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Image ``(C, h, w)`` float32 and target classes ``(h, w)`` int64."""
+        if not 0 <= index < len(self):
+            raise IndexError(index)
         step, sample = divmod(index, self._config.batch)
         rng = np.random.default_rng([self._config.seed, _PATCH, step, sample])
         image, labels = self._store[self._choose_image(index)]

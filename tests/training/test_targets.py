@@ -1,0 +1,99 @@
+"""Classes, or interior and boundary of objects, from painted masks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from scipy import ndimage
+from skimage.segmentation import find_boundaries
+
+from napari_swin_umamba.errors import InputError
+from swin_umamba_training.targets import (
+    IGNORE,
+    are_instances,
+    boundary_target,
+    class_values,
+    drop_small_objects,
+    summarize_mask,
+)
+
+
+def test_boundary_of_one_object_pixel_by_pixel() -> None:
+    labels = np.zeros((9, 9), np.int32)
+    labels[2:7, 2:7] = 5
+    expected = np.zeros((9, 9), int)
+    expected[1:8, 2:7] = expected[2:7, 1:8] = 2  # inner edge, widened without the corners
+    expected[4, 4] = 1
+    assert boundary_target(labels).tolist() == expected.tolist()
+
+
+def test_touching_objects_are_parted() -> None:
+    labels = np.ones((9, 12), np.int32)
+    labels[:, 6:] = 2
+    target = boundary_target(labels)
+    assert (target[:, 4:8] == 2).all()
+    # the edge of the image is no boundary
+    assert (target[:, :4] == 1).all()
+    assert (target[:, 8:] == 1).all()
+
+
+def test_unknown_pixels_make_no_boundary() -> None:
+    labels = np.full((6, 6), 3, np.int32)
+    labels[:, 3:] = IGNORE
+    target = boundary_target(labels)
+    assert (target[:, :3] == 1).all()
+    assert (target[:, 3:] == IGNORE).all()
+
+
+@settings(max_examples=30, deadline=None)
+@given(hnp.arrays(np.int32, (11, 13), elements=st.integers(0, 3)))
+def test_boundary_is_that_of_scikit_image(labels: np.ndarray) -> None:
+    edge = find_boundaries(labels, mode="inner", connectivity=1)
+    edge = ndimage.binary_dilation(edge, ndimage.generate_binary_structure(2, 1))
+    assert np.array_equal(boundary_target(labels) == 2, edge)
+    assert np.array_equal(boundary_target(labels) == 1, (labels > 0) & ~edge)
+
+
+def test_small_objects_are_dropped() -> None:
+    labels = np.zeros((10, 10), np.int32)
+    labels[0, :3], labels[4:9, 4:9] = 9, 4
+    kept = drop_small_objects(labels, 16)
+    assert kept[0].max() == 0
+    assert (kept[4:9, 4:9] == 4).all()
+
+
+def discs(count: int, per_value: int = 1) -> np.ndarray:
+    mask = np.zeros((8, 4 * count * per_value), np.int32)
+    for index in range(count * per_value):
+        mask[2:6, 4 * index : 4 * index + 3] = index % count + 1
+    return mask
+
+
+def test_masks_with_many_single_pieces_number_objects() -> None:
+    assert are_instances([summarize_mask("a", discs(25)), summarize_mask("b", discs(3))])
+
+
+def test_masks_with_one_value_or_scattered_values_hold_classes() -> None:
+    assert not are_instances([summarize_mask("a", discs(1, per_value=30))])
+    assert not are_instances([summarize_mask("a", discs(4, per_value=6))])
+
+
+def test_masks_that_could_be_either_ask() -> None:
+    with pytest.raises(InputError, match="--instances.*--semantic"):
+        are_instances([summarize_mask("a", discs(5)), summarize_mask("b", discs(4))])
+
+
+def test_class_values() -> None:
+    def values(*present: int) -> tuple[int, ...]:
+        return class_values([summarize_mask("a", np.array([present]))])
+
+    assert values(0, 255) == (0, 255)
+    assert values(0, 128, 255) == (0, 128, 255)
+    # a class that nobody painted yet keeps its number
+    assert values(0, 3) == (0, 1, 2, 3)
+    assert values(2) == (0, 1, 2)
+    with pytest.raises(InputError, match="100 values.*--instances"):
+        values(*range(100))
