@@ -65,6 +65,14 @@ def test_png_with_alpha_and_one_channel(tmp_path: Path) -> None:
     assert image.notes == ("transparency (alpha channel) ignored",)
 
 
+def test_an_animation_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "film.png"
+    frames = [PillowImage.fromarray(array) for array in (GREY8, 255 - GREY8)]
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+    with pytest.raises(InputError, match="animation"):
+        read_image(path)
+
+
 def test_jpeg(tmp_path: Path) -> None:
     smooth = np.add.outer(np.arange(64), np.arange(48)).astype(np.uint8)
     for mode, array in (("L", smooth), ("RGB", np.dstack([smooth] * 3))):

@@ -182,3 +182,13 @@ def test_importing_the_package_does_not_import_torch() -> None:
         "assert not heavy, heavy; s.bundled_models()"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_names_that_do_not_exist() -> None:
+    import napari_swin_umamba
+    from napari_swin_umamba import checkpoints, segmentation
+
+    for package in (napari_swin_umamba, checkpoints, segmentation):
+        assert all(hasattr(package, name) for name in package.__all__)
+        with pytest.raises(AttributeError, match="no_such_name"):
+            _ = package.no_such_name
