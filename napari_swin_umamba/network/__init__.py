@@ -2,4 +2,19 @@
 
 from napari_swin_umamba.network.registry import ARCHITECTURES, build_network
 
-__all__ = ["ARCHITECTURES", "build_network"]
+__all__ = ["ARCHITECTURES", "build_network", "warm_up"]
+
+
+def warm_up(backward: bool = True) -> None:
+    """Compile the CPU kernels now, or load them from the cache, instead of at their first use.
+
+    Parameters
+    ----------
+    backward
+        Also those that only training needs.
+    """
+    from napari_swin_umamba.network.cpu import instance_norm
+    from napari_swin_umamba.network.selective_scan import numba_backend
+
+    instance_norm.warm_up()
+    numba_backend.warm_up(backward)

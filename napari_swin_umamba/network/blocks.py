@@ -1,4 +1,4 @@
-"""Building blocks shared by encoder and decoder. All of them work channels last, ``(B, H, W, C)``."""
+"""Building blocks of encoder and decoder; they work channels last, ``(B, H, W, C)``."""
 
 import torch
 from torch import Tensor, nn
@@ -40,7 +40,8 @@ class VSSBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map features ``(B, H, W, C)`` to features of the same shape."""
-        return x + self.drop_path(self.self_attention(self.ln_1(x)))
+        branch: Tensor = self.drop_path(self.self_attention(self.ln_1(x)))
+        return x + branch
 
 
 class VSSStage(nn.Module):
@@ -58,7 +59,7 @@ class VSSStage(nn.Module):
 
 
 class PatchEmbed(nn.Module):
-    """Cut an image into square patches and project each: ``(B, C, H, W)`` to ``(B, H/p, W/p, E)``."""
+    """Project square patches of an image: ``(B, C, H, W)`` to ``(B, H/p, W/p, E)``."""
 
     def __init__(self, patch_size: int, in_channels: int, channels: int) -> None:
         super().__init__()
@@ -67,7 +68,8 @@ class PatchEmbed(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Embed an image ``(B, C, H, W)``."""
-        return self.norm(self.proj(x).permute(0, 2, 3, 1))
+        embedded: Tensor = self.norm(self.proj(x).permute(0, 2, 3, 1))
+        return embedded
 
 
 class PatchMerging(nn.Module):
@@ -123,7 +125,8 @@ class PatchExpand(nn.Module):
         """
         batch, height, width, _ = x.shape
         fine = linear(x, self.expand.weight).reshape(batch, height, width * self.scale**2, -1)
-        return self.norm(fine)
+        normed: Tensor = self.norm(fine)
+        return normed
 
 
 def drop_path_rates(first: float, last: float, blocks: int) -> list[float]:

@@ -1,5 +1,7 @@
 """The Mamba decoder of Swin-UMamba† (upstream ``nets/SwinUMambaD.py``, class UNetResDecoder)."""
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
@@ -56,7 +58,7 @@ class VSSDecoder(nn.Module):
         x = features[-1]
         for i, stage in enumerate(self.stages):
             x = torch.cat([self.expand_layers[i](x), features[-2 - i]], dim=-1)
-            reduce = self.concat_back_dim[i]
+            reduce = cast("nn.Linear", self.concat_back_dim[i])
             x = stage(linear(x, reduce.weight, reduce.bias))
             if all_outputs:
                 outputs.append(self.seg_layers[i](x.permute(0, 3, 1, 2)))
@@ -73,10 +75,11 @@ class VSSDecoder(nn.Module):
         batch, height, width, _ = x.shape
         whole = torch.is_grad_enabled() or x.device.type != "cpu"
         rows = height if whole else max(1, _STRIP_PIXELS // width)
-        head: nn.Conv2d = self.seg_layers[-1]
-        scale, classes = self.expand_layers[-1].scale, head.out_channels
+        expand = cast("PatchExpand", self.expand_layers[-1])
+        head = cast("nn.Conv2d", self.seg_layers[-1])
+        scale, classes = expand.scale, head.out_channels
         strips = [
-            linear(self.expand_layers[-1].subpixels(strip), head.weight.flatten(1), head.bias)
+            linear(expand.subpixels(strip), head.weight.flatten(1), head.bias)
             for strip in x.split(rows, dim=1)
         ]  # each (B, rows, W scale^2, classes)
         logits = torch.cat(strips, dim=1).view(batch, height, width, scale, scale, classes)

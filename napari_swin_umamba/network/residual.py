@@ -15,14 +15,14 @@ from napari_swin_umamba.network.linear import linear
 
 
 class ResidualBlock(UnetrBasicBlock):
-    """Two 3x3 convolutions with instance norm, and a shortcut: ``(B, C, H, W)`` to ``(B, E, H, W)``."""
+    """Two 3x3 convolutions with instance norm, and a shortcut."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         norm = _instance_norm(out_channels)
         super().__init__(2, in_channels, out_channels, 3, 1, norm, res_block=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Transform a map of shape ``(B, C, H, W)``."""
+        """Transform ``(B, C, H, W)`` to ``(B, E, H, W)``."""
         return _residual(self.layer, x)
 
 
@@ -34,7 +34,7 @@ class UpBlock(UnetrUpBlock):
         super().__init__(2, in_channels, out_channels, 3, 2, norm, res_block=True)
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
-        """Combine ``(B, C, H, W)`` with a skip connection ``(B, E, 2H, 2W)`` to the latter's shape."""
+        """Combine ``(B, C, H, W)`` with a skip connection ``(B, E, 2H, 2W)``; return its shape."""
         x = torch.cat((self.transp_conv(x), skip), dim=1)
         return _residual(self.conv_block, x)
 
@@ -50,12 +50,12 @@ def _instance_norm(channels: int) -> tuple[str, dict[str, object]]:
 
 def _residual(block: UnetResBlock, x: Tensor) -> Tensor:
     if torch.is_grad_enabled() or x.device.type != "cpu" or torch.compiler.is_compiling():
-        return block(x)
+        return _tensor(block(x))
     from napari_swin_umamba.network.cpu import instance_norm
 
     y = _conv(block.conv1, x)
     if not instance_norm.supports(y):
-        return block(x)
+        return _tensor(block(x))
     y = _conv(block.conv2, instance_norm.normalize_(y))
     if block.downsample:
         return instance_norm.normalize_(y, _conv(block.conv3, x))
@@ -67,4 +67,9 @@ def _conv(convolution: Any, x: Tensor) -> Tensor:
     conv: nn.Conv2d = convolution.conv
     if conv.kernel_size == (1, 1):
         return linear(x.permute(0, 2, 3, 1), conv.weight.flatten(1), conv.bias).permute(0, 3, 1, 2)
-    return conv(x)
+    return _tensor(conv(x))
+
+
+def _tensor(output: Tensor) -> Tensor:
+    """Give a module's output, which has no type of its own, the type it has."""
+    return output

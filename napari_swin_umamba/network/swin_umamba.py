@@ -1,4 +1,4 @@
-"""The two networks of Swin-UMamba (arXiv 2402.03302): convolutional decoder, and † Mamba decoder."""
+"""The two networks of Swin-UMamba (arXiv 2402.03302): convolutional, and † Mamba decoder."""
 
 import torch
 from monai.networks.blocks.dynunet_block import UnetOutBlock
@@ -52,7 +52,7 @@ class SwinUMamba(nn.Module):
         self.decoder1 = ResidualBlock(widths[0], widths[0])
         self.out_layers = nn.ModuleList([UnetOutBlock(2, w, num_classes) for w in widths[:4]])
         self.apply(_initialise_convolution)
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # stub lacks it
 
     def forward(self, image: Tensor) -> Tensor | list[Tensor]:
         """Logits of an image batch.
@@ -75,10 +75,9 @@ class SwinUMamba(nn.Module):
         quarter = self.decoder4(eighth, self.encoder3(features[0]))
         half = self.decoder3(quarter, self.encoder2(stem))
         full = self.decoder1(self.decoder2(half, self.encoder1(image)))
-        if not self.deep_supervision:
-            return self.out_layers[0](full)
-        maps = (full, half, quarter, eighth)
-        return [head(x) for head, x in zip(self.out_layers, maps, strict=True)]
+        maps = (full, half, quarter, eighth) if self.deep_supervision else (full,)
+        outputs: list[Tensor] = [head(x) for head, x in zip(self.out_layers, maps, strict=False)]
+        return outputs if self.deep_supervision else outputs[0]
 
 
 class SwinUMambaD(nn.Module):
@@ -114,7 +113,9 @@ class SwinUMambaD(nn.Module):
         Tensor, ``(B, classes, H, W)``, or list of Tensor
             With deep supervision the logits at the scales 1, 1/4, 1/8 and 1/16.
         """
-        outputs = self.decoder(self.vssm_encoder(image), all_outputs=self.deep_supervision)
+        outputs: list[Tensor] = self.decoder(
+            self.vssm_encoder(image), all_outputs=self.deep_supervision
+        )
         return outputs if self.deep_supervision else outputs[0]
 
 

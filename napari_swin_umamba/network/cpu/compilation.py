@@ -31,7 +31,9 @@ def kernel(function: Callable[..., None], signature: Any) -> Callable[..., None]
 @functools.cache
 def _compiled(function: Callable[..., None], signature: Any) -> Callable[..., None]:
     with _announced(function.__name__):
-        return numba.njit(signature, nogil=True, cache=True, error_model="numpy")(function)
+        compile_ = numba.njit(signature, nogil=True, cache=True, error_model="numpy")
+        compiled: Callable[..., None] = compile_(function)
+        return compiled
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from napari_swin_umamba.network.cpu.simd import (
     load,
     maximum,
     minimum,
+    mul,
     splat,
     store,
     sub,
@@ -60,9 +61,9 @@ def sums_kernel(
 
 def apply_kernel(
     x: Any,
-    factors: Any,
+    moments: Any,
     other: Any,
-    other_factors: Any,
+    other_moments: Any,
     slope: Any,
     activate: int,
     pixels: int,
@@ -70,28 +71,32 @@ def apply_kernel(
     first: int,
     last: int,
 ) -> None:  # pragma: no cover - compiled
-    """Scale and shift pixels ``first`` to ``last`` in place, add ``other``'s, apply leaky ReLU.
+    """Normalise pixels ``first`` to ``last`` in place, add ``other``'s, apply leaky ReLU.
 
-    ``factors`` holds the scales, then the shifts, of each channel. ``other`` may be empty.
+    ``moments`` holds the mean, then the inverse deviation, of each channel. ``other`` may be empty.
     """
     zero = splat(numba.float32(0.0))
     leak = splat(slope)
     for pixel in range(first, last):
         for c in range(0, channels, LANES):
             at = pixel * channels + c
-            value = fma(load(x, at), load(factors, c), load(factors, channels + c))
+            value = mul(sub(load(x, at), load(moments, c)), load(moments, channels + c))
             if other.size > 0:
-                value = add(
-                    value,
-                    fma(load(other, at), load(other_factors, c), load(other_factors, channels + c)),
-                )
+                centred = sub(load(other, at), load(other_moments, c))
+                value = fma(centred, load(other_moments, channels + c), value)
             if activate:
                 value = fma(leak, minimum(value, zero), maximum(value, zero))
             store(x, at, value)
 
 
+def warm_up() -> None:
+    """Compile the kernels, or load them from Numba's cache."""
+    kernel(sums_kernel, _SUMS)
+    kernel(apply_kernel, _APPLY)
+
+
 def supports(x: Tensor) -> bool:
-    """Tell whether :func:`normalize_` can work on ``x``: whole vectors, channels last, no autograd."""
+    """Tell whether :func:`normalize_` works on ``x``: whole vectors, channels last, no autograd."""
     return (
         x.device.type == "cpu"
         and x.dtype == torch.float32
@@ -126,11 +131,11 @@ def _normalize_sample(x: Tensor, other: Tensor | None, activate: bool) -> None:
     pixels = height * width
     flat = _flat(x)
     empty = np.empty(0, np.float32)
-    factors = _factors(flat, pixels, channels)
+    moments = _moments(flat, pixels, channels)
     other_flat = empty if other is None else _flat(other)
-    other_factors = empty if other is None else _factors(other_flat, pixels, channels)
+    other_moments = empty if other is None else _moments(other_flat, pixels, channels)
     apply = kernel(apply_kernel, _APPLY)
-    arrays = (flat, factors, other_flat, other_factors)
+    arrays = (flat, moments, other_flat, other_moments)
     run_all(
         [
             functools.partial(apply, *arrays, SLOPE, activate, pixels, channels, first, last)
@@ -139,8 +144,8 @@ def _normalize_sample(x: Tensor, other: Tensor | None, activate: bool) -> None:
     )
 
 
-def _factors(x: Any, pixels: int, channels: int) -> Any:
-    """Scales and shifts that normalise each channel."""
+def _moments(x: Any, pixels: int, channels: int) -> Any:
+    """Mean and inverse standard deviation of each channel."""
     blocks = -(-pixels // _BLOCK)
     sums = np.empty((blocks, 2, channels), np.float32)
     measure = kernel(sums_kernel, _SUMS)
@@ -151,9 +156,8 @@ def _factors(x: Any, pixels: int, channels: int) -> Any:
         ]
     )
     mean, square = sums.sum(0, dtype=np.float64) / pixels
-    scale = 1.0 / np.sqrt(np.maximum(square - mean**2, 0.0) + EPSILON)
-    shift = -(mean + x[:channels]) * scale
-    return np.concatenate([scale, shift]).astype(np.float32)
+    inverse = 1.0 / np.sqrt(np.maximum(square - mean**2, 0.0) + EPSILON)
+    return np.concatenate([mean + x[:channels], inverse]).astype(np.float32)
 
 
 def _flat(x: Tensor) -> Any:

@@ -95,9 +95,7 @@ def prefetch(typingctx: Any, array: Any, index: Any) -> Any:
         pointer = builder.gep(data, [args[1]])
         integer = ir.IntType(32)
         function_type = ir.FunctionType(ir.VoidType(), [pointer.type] + [integer] * 3)
-        function = cgutils.get_or_insert_function(
-            builder.module, function_type, "llvm.prefetch.p0"
-        )
+        function = cgutils.get_or_insert_function(builder.module, function_type, "llvm.prefetch.p0")
         # read, keep in all cache levels, data
         builder.call(function, [pointer, *(ir.Constant(integer, i) for i in (0, 3, 1))])
         return context.get_dummy_value()
@@ -188,9 +186,7 @@ def _pairwise(typingctx: Any, a: Any, b: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         even = ir.Constant(_INTEGERS, list(range(0, 2 * LANES, 2)))
         odd = ir.Constant(_INTEGERS, list(range(1, 2 * LANES, 2)))
-        return builder.fadd(
-            builder.shuffle_vector(*args, even), builder.shuffle_vector(*args, odd)
-        )
+        return builder.fadd(builder.shuffle_vector(*args, even), builder.shuffle_vector(*args, odd))
 
     return float32x16(float32x16, float32x16), codegen
 
@@ -224,7 +220,7 @@ def exp2(x: Any) -> Any:
 
 @inline
 def softplus(x: Any) -> Any:
-    """``log(1 + e^x)`` as ``max(x, 0) + log1p(e^-|x|)``, relative error about 1e-6."""
+    """``log(1 + e^x)`` as ``max(x, 0) + log1p(e^-|x|)``; relative error 1e-6, 2e-5 at x = -80."""
     zero = splat(numba.float32(0.0))
     z = exp2(mul(absolute(x), splat(numba.float32(-_LOG2E))))  # in (0, 1]
     # log1p(z) / z, minimax on [0, 1], error 4e-9

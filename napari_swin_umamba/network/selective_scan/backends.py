@@ -24,9 +24,7 @@ class ScanBackend:
     reason: str
 
 
-def active_backend(
-    device: torch.device | str = "cpu", requested: str | None = None
-) -> ScanBackend:
+def active_backend(device: torch.device | str = "cpu", requested: str | None = None) -> ScanBackend:
     """Tell which backend a scan on ``device`` uses.
 
     Parameters
@@ -51,7 +49,7 @@ def active_backend(
     if device.type != "cpu":
         return ScanBackend("reference", f"no fast scan kernel for {device.type} devices yet")
     if not _has_numba():
-        return ScanBackend("reference", "Numba is not installed; `pip install numba` is much faster")
+        return ScanBackend("reference", "Numba is not installed: pip install numba")
     return ScanBackend("numba", "compiled CPU kernels")
 
 

@@ -18,6 +18,8 @@ from napari_swin_umamba.network.cpu.threads import run_all
 from napari_swin_umamba.network.selective_scan import numba_backward, numba_forward
 from napari_swin_umamba.network.selective_scan.traversal import CHUNK
 
+Gradients = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
+
 _LOG2E = 1.4426950408889634
 _ARRAY = types.float32[::1]
 _FORWARD = types.void(*[_ARRAY] * 9, *[types.int64] * 8)
@@ -78,7 +80,7 @@ def backward(
     A: Tensor,
     D: Tensor,
     states: Tensor,
-) -> tuple[Tensor, ...]:
+) -> Gradients:
     """Gradients of the six inputs of :func:`forward`."""
     scan = kernel(numba_backward.backward_kernel, _BACKWARD)
     shape = _Shape(u, x_dbl, dt_weight, A)
@@ -170,11 +172,14 @@ class _Shape:
 
     def unpack(
         self, g_u: Tensor, g_x: Tensor, g_weight: Tensor, g_bias: Tensor, g_A: Tensor, g_D: Tensor
-    ) -> tuple[Tensor, ...]:
+    ) -> Gradients:
         """Bring gradients from the kernels' layout back to that of the operator's inputs."""
         channels, size = self.given_channels, self.given_size
         if self.size > size:
-            kept = [*range(self.rank + size), *range(self.rank + size + 1, self.rank + 2 * size + 1)]
+            kept = [
+                *range(self.rank + size),
+                *range(self.rank + size + 1, self.rank + 2 * size + 1),
+            ]
             g_x = g_x[..., kept]
         return (
             g_u[..., :channels].contiguous(),

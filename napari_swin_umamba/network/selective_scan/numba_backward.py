@@ -10,10 +10,6 @@ from typing import Any
 import numba
 import numpy as np
 
-from napari_swin_umamba.network.selective_scan.numba_forward import (
-    find_chunk,
-    project_time_step,
-)
 from napari_swin_umamba.network.cpu.simd import (
     add,
     exp2,
@@ -27,6 +23,10 @@ from napari_swin_umamba.network.cpu.simd import (
     splat,
     splat_from,
     store,
+)
+from napari_swin_umamba.network.selective_scan.numba_forward import (
+    find_chunk,
+    project_time_step,
 )
 from napari_swin_umamba.network.selective_scan.traversal import CHUNK
 
@@ -121,15 +121,20 @@ def backward_kernel(
 ) -> None:  # pragma: no cover - compiled
     """Gradients from channels ``first`` to ``last`` (multiples of 16) of one sample.
 
-    Inputs are laid out as in :func:`.numba_forward.forward_kernel`.
-
     Parameters
     ----------
+    g_y
+        ``(B, L, D)``.
+    u, x, dt_weight, dt_bias, rates, skip, states, batch_index, first, last
+        As in :func:`.numba_forward.forward_kernel`.
+    height, width, channels, rank, size
+        H, W, D, R and N.
     g_u
         ``(B, L, D)``, written.
     g_x
-        ``(B, parts, L, 4, R + 2 N)``: this call's channels write part ``part``; the parts are summed
-        by the caller.
+        ``(B, parts, L, 4, R + 2 N)``: this call writes part ``part``; the caller sums the parts.
+    part, parts
+        Number of this range of channels, and how many there are.
     g_dt_weight, g_dt_bias, g_rates, g_skip
         One for each sample, ``(B, ...)``, zero before the call. ``g_rates`` is the gradient of A.
     scratch

@@ -1,8 +1,8 @@
 """Forward scan on the CPU: one call works on a range of channels of one sample.
 
 Glossary, as in :func:`.operator.selective_scan_2d`: D channels, N states, R rank of the time step,
-L = H W pixels. Tensors come flat. Channels are taken sixteen at a time ("vector"); within a chunk of
-64 steps each state of a vector stays in a register.
+L = H W pixels. Tensors come flat. Channels are taken sixteen at a time ("vector"); within a chunk
+of 64 steps each state of a vector stays in a register.
 """
 
 from typing import Any
@@ -123,6 +123,12 @@ def forward_kernel(
         ``(B, 4, ceil(L / 64), N, D)``, written; of size 0 where nobody needs them.
     scratch
         At least ``16 (3 CHUNK + N (last - first) / 16)`` elements.
+    batch_index
+        The sample.
+    first, last
+        The range of channels.
+    height, width, channels, rank, size
+        H, W, D, R and N.
     """
     pixels_count = height * width
     columns = rank + 2 * size

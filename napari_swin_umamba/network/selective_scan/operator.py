@@ -57,7 +57,8 @@ def selective_scan_2d(
     dtype = torch.float64 if u.dtype == torch.float64 and name == "reference" else torch.float32
     u, x_dbl, dt_weight, dt_bias, A, D = (x.to(dtype).contiguous() for x in inputs)
     keep_states = torch.is_grad_enabled() and any(x.requires_grad for x in inputs)
-    return _scan(u, x_dbl, dt_weight, dt_bias, A, D, name, keep_states)[0]
+    y: Tensor = _scan(u, x_dbl, dt_weight, dt_bias, A, D, name, keep_states)[0]
+    return y
 
 
 def _check_shapes(
@@ -127,14 +128,11 @@ def _scan_backward(
     A: Tensor,
     D: Tensor,
     states: Tensor,
-    backend: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Return the gradients of the six tensors that the scan takes."""
-    if backend == "numba":
-        from napari_swin_umamba.network.selective_scan import numba_backend
+    from napari_swin_umamba.network.selective_scan import numba_backend
 
-        return numba_backend.backward(grad_y, u, x_dbl, dt_weight, dt_bias, A, D, states)
-    return reference.backward(grad_y, u, x_dbl, dt_weight, dt_bias, A, D)
+    return numba_backend.backward(grad_y, u, x_dbl, dt_weight, dt_bias, A, D, states)
 
 
 @_scan_backward.register_fake
@@ -147,7 +145,6 @@ def _scan_backward_fake(
     A: Tensor,
     D: Tensor,
     states: Tensor,
-    backend: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     return (
         torch.empty_like(u),
@@ -167,7 +164,11 @@ def _keep_for_backward(ctx, inputs, output) -> None:  # type: ignore[no-untyped-
 
 def _apply_backward(ctx, grad_y, _grad_states):  # type: ignore[no-untyped-def]
     *tensors, states = ctx.saved_tensors
-    grads = _scan_backward(grad_y.contiguous(), *tensors, states, ctx.backend)
+    if ctx.backend == "reference":
+        # Not inside an operator: there autograd, which this needs, is switched off.
+        grads = reference.backward(grad_y, *tensors)
+    else:
+        grads = _scan_backward(grad_y.contiguous(), *tensors, states)
     return *grads, None, None
 
 

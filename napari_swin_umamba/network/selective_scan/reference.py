@@ -58,9 +58,10 @@ def backward(
     dt_bias: Tensor,
     A: Tensor,
     D: Tensor,
-) -> tuple[Tensor, ...]:
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Gradients of the six inputs, by running :func:`forward` again under autograd."""
     inputs = [x.detach().requires_grad_() for x in (u, x_dbl, dt_weight, dt_bias, A, D)]
     with torch.enable_grad():
         y = forward(*inputs)
-    return torch.autograd.grad(y, inputs, grad_y)
+    g_u, g_x_dbl, g_weight, g_bias, g_A, g_D = torch.autograd.grad(y, inputs, grad_y)
+    return g_u, g_x_dbl, g_weight, g_bias, g_A, g_D

@@ -25,7 +25,7 @@ def traversal_orders(height: int, width: int, device: torch.device | None = None
     Returns
     -------
     Tensor, ``(4, height * width)``, int64
-        ``orders[k, t]`` is the row-major index of the pixel that traversal ``k`` visits at step ``t``.
+        ``orders[k, t]`` is the row-major index of the pixel that traversal ``k`` visits at ``t``.
     """
     rows = torch.arange(height * width, device=device)
     columns = rows.view(height, width).t().reshape(-1)
