@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from napari_swin_umamba.network.selective_scan import active_backend, self_check, warm_up
+from napari_swin_umamba.network.selective_scan import SelfCheck, active_backend, self_check
 from napari_swin_umamba.segmentation import resolve_device
 
 __all__ = ["Report", "examine"]
@@ -31,18 +31,21 @@ class Report:
     backend_reason: str
     threads: int
     """That torch and the scan use on the CPU."""
-    check: dict[str, Any]
-    """What the scan's self-check found."""
+    check: SelfCheck
+    """Errors of the scan against float64."""
     versions: dict[str, str]
 
     @property
     def healthy(self) -> bool:
         """Whether the scan's results are right."""
-        return bool(self.check.get("passed", False))
+        return self.check.passed
 
     def rows(self) -> list[tuple[str, str]]:
         """Label and text of every finding, for a table."""
-        findings = ", ".join(f"{key} {_short(value)}" for key, value in self.check.items())
+        findings = (
+            f"{'passed' if self.healthy else 'FAILED'}: error {self.check.forward_error:.1e} "
+            f"forward, {self.check.gradient_error:.1e} of gradients, against float64"
+        )
         return [
             ("device", _with_reason(self.device, self.device_reason)),
             ("scan", _with_reason(self.backend, self.backend_reason)),
@@ -71,15 +74,13 @@ def examine(device: str = "auto") -> Report:
     """
     chosen, reason = resolve_device(device)
     backend = active_backend(chosen)
-    if backend.name == "numba":
-        warm_up(backward=True)
     return Report(
         device=str(chosen),
         device_reason=reason or "",
         backend=backend.name,
         backend_reason=backend.reason,
         threads=torch.get_num_threads(),
-        check=dict(self_check()),
+        check=self_check(chosen),  # compiles the kernels, forward and backward
         versions=_versions(),
     )
 
@@ -97,7 +98,3 @@ def _versions() -> dict[str, str]:
 
 def _with_reason(name: str, reason: str) -> str:
     return f"{name} ({reason})" if reason else name
-
-
-def _short(value: object) -> str:
-    return f"{value:.1e}" if isinstance(value, float) else str(value)

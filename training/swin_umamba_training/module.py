@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_swin_umamba.errors import InputError
 from napari_swin_umamba.plan import Plan
 from napari_swin_umamba.segmentation import instances_from_boundary, predict_logits
 from swin_umamba_training.config import TrainConfig
@@ -18,10 +19,28 @@ from swin_umamba_training.losses import DeepSupervisionLoss, DiceCrossEntropy
 from swin_umamba_training.metrics import InstanceScore, instance_f1
 from swin_umamba_training.targets import IGNORE, boundary_target
 
-__all__ = ["SegmentationModule", "cosine_schedule"]
+__all__ = ["SegmentationModule", "TrainingDiverged", "ValidationScores", "cosine_schedule"]
 
 _FLOOR = 0.01
 """Learning rate at the end, relative to its peak (the paper's 1e-6 to 1e-4)."""
+
+
+class TrainingDiverged(RuntimeError):
+    """The network no longer yields numbers. The best model up to then is kept.
+
+    Parameters
+    ----------
+    what
+        What was seen.
+    step
+        After how many steps.
+    """
+
+    def __init__(self, what: str, step: int) -> None:
+        super().__init__(
+            f"training diverged: {what} after step {step}; "
+            "use a lower learning rate (--learning-rate)"
+        )
 
 
 def cosine_schedule(progress: float, warmup: float) -> float:
@@ -110,7 +129,12 @@ class SegmentationModule(lightning.LightningModule):
     ) -> None:
         """Score one whole image ``(C, Y, X)`` against its labels ``(Y, X)``."""
         image, labels = batch
-        logits = predict_logits(self.network, image, self._plan.patch, device=self.device)
+        try:
+            logits = predict_logits(self.network, image, self._plan.patch, device=self.device)
+        except InputError as error:
+            if isinstance(error.__cause__, torch.OutOfMemoryError):
+                raise
+            raise TrainingDiverged("the network yields no numbers", self.global_step) from error
         target = boundary_target(labels) if self._plan.output == "boundary" else labels
         classes = torch.from_numpy(np.asarray(target, np.int64))
         scores = torch.as_tensor(logits)

@@ -15,14 +15,10 @@ from napari_swin_umamba.files import atomic_path
 from swin_umamba_training.config import TrainConfig
 from swin_umamba_training.curves import plot_curves
 from swin_umamba_training.events import EventLog
-from swin_umamba_training.module import SegmentationModule
+from swin_umamba_training.module import SegmentationModule, TrainingDiverged
 from swin_umamba_training.run_folder import RunFolder
 
-__all__ = ["RunClock", "RunRecorder", "TrainingDiverged"]
-
-
-class TrainingDiverged(RuntimeError):
-    """The loss is no longer a number. The best model up to then is kept."""
+__all__ = ["RunClock", "RunRecorder"]
 
 
 class RunClock:
@@ -103,10 +99,7 @@ class RunRecorder(Callback):
         loss = float(outputs["loss"])
         self._clock.step = trainer.global_step
         if not math.isfinite(loss):
-            raise TrainingDiverged(
-                f"the loss is {loss} after step {trainer.global_step}; "
-                "use a lower learning rate (--learning-rate)"
-            )
+            raise TrainingDiverged(f"the loss is {loss}", trainer.global_step)
         self._losses.append(loss)
         self._log.write(
             "step",

@@ -13,6 +13,7 @@ from typing import Any
 
 import lightning
 import torch
+from lightning.fabric.utilities.warnings import PossibleUserWarning
 from torch.utils.data import DataLoader
 
 from napari_swin_umamba.checkpoints import Model, ModelInfo
@@ -205,8 +206,7 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-            warnings.filterwarnings("ignore", message=".*available but not used.*")
+            warnings.filterwarnings("ignore", category=PossibleUserWarning)
             # Lightning 2.6 with a newer torch, once for every batch.
             warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
             yield

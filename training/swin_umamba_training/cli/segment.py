@@ -180,11 +180,14 @@ def _print_report(report: dict[str, Any], json: bool) -> None:
 
 
 def _progress() -> Progress:
+    screen = console()
     return Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("tiles"),
         TimeElapsedColumn(),
-        console=console(),
+        console=screen,
+        transient=True,
+        disable=not screen.is_terminal,
     )

@@ -136,7 +136,7 @@ def train(
     )
     with ExitStack() as stack:
         on_event = print_json if json else stack.enter_context(TrainingProgress()).on_event
-        from swin_umamba_training.recorder import TrainingDiverged
+        from swin_umamba_training.module import TrainingDiverged
         from swin_umamba_training.train import train as run_training
 
         try:
@@ -171,6 +171,7 @@ class TrainingProgress:
             TimeElapsedColumn(),
             TextColumn("{task.fields[status]}"),
             console=self._console,
+            disable=not self._console.is_terminal,  # a log file gets lines, no bars
         )
         self._task = TaskID(0)
 

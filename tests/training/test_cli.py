@@ -1,0 +1,301 @@
+"""The program as a person calls it: results on stdout, one line for what is wrong, exit codes."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+import tifffile
+import torch
+from typer.testing import CliRunner
+
+from napari_swin_umamba.checkpoints import Model, ModelInfo
+from napari_swin_umamba.network import build_network
+from napari_swin_umamba.plan import Channel, Normalization, Plan, SegmentationClass
+from swin_umamba_training.cli import app
+
+COMMANDS = ([], ["train"], ["segment"], ["evaluate"], ["models"], ["models", "info"], ["doctor"])
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of two small untrained models for one channel."""
+    folder = tmp_path_factory.mktemp("models")
+    channels = (Channel(name="grey", normalization=Normalization(scheme="zscore")),)
+    for output, names in (
+        ("semantic", ("background", "cell")),
+        ("boundary", ("background", "interior", "boundary")),
+    ):
+        plan = Plan(
+            architecture="swin-umamba-d-tiny",
+            channels=channels,
+            classes=tuple(SegmentationClass(id=i, name=name) for i, name in enumerate(names)),
+            patch=(32, 32),
+            output=output,
+        )
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            network = build_network(plan.architecture, 1, len(names)).eval()
+        info = ModelInfo(description="for tests", licence="CC0-1.0")
+        Model(network, plan, output, info).save(folder / f"{output}.safetensors")
+    return folder
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    path = tmp_path / "image.png"
+    iio.imwrite(path, np.random.default_rng(0).integers(0, 255, (40, 50), np.uint8))
+    return path
+
+
+def call(*arguments: object, code: int = 0):
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    if result.exit_code != code and result.exception is not None:
+        if not isinstance(result.exception, SystemExit):
+            raise result.exception
+    assert result.exit_code == code
+    return result
+
+
+def error_line(*arguments: object) -> str:
+    """What a refused command says: one line on stderr, nothing on stdout."""
+    result = call(*arguments, code=2)
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("error: ")
+    assert result.stdout == ""
+    return lines[0]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_help_has_examples(command: list[str]) -> None:
+    text = call(*command, "--help").stdout
+    assert "Usage: " in text
+    if command not in ([], ["models"]):
+        assert "Examples" in text
+
+
+def test_help_needs_no_torch() -> None:
+    code = (
+        "import sys; from typer.testing import CliRunner; from swin_umamba_training.cli import app;"
+        "assert CliRunner().invoke(app, ['train', '--help']).exit_code == 0;"
+        "print(sorted({'torch', 'numpy', 'lightning', 'monai'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_usage_errors_have_code_2() -> None:
+    assert CliRunner().invoke(app, ["segment", "--nonsense"]).exit_code == 2
+    assert CliRunner().invoke(app, ["nonsense"]).exit_code == 2
+
+
+def test_train_segment_and_evaluate_as_processes(make_dataset, tmp_path: Path) -> None:
+    """The whole way through the real program, as the napari widget and clusters start it."""
+
+    def program(*arguments: object) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "swin_umamba_training", *map(str, arguments)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert "Warning" not in done.stderr
+        return done
+
+    folder, run = make_dataset("instances"), tmp_path / "run"
+    options = ["--patch", 32, "--batch", 2, "--steps", 3, "--instances", "--val", "cell3"]
+    done = program("train", folder, "-o", run, "--arch", "swin-umamba-d-tiny", *options, "--json")
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [events[0]["event"], events[-1]["event"]] == ["start", "done"]
+    model = run / "model.safetensors"
+
+    done = program("segment", folder / "images", "-o", tmp_path / "labels", "--model", model)
+    written = [Path(line) for line in done.stdout.splitlines()]
+    assert written == [tmp_path / "labels" / f"cell{index}.tif" for index in range(4)]
+    assert tifffile.imread(written[0]).shape == (64, 72)
+
+    done = program("evaluate", tmp_path / "labels", folder / "masks", "--metric", "f1", "--json")
+    scores = json.loads(done.stdout)
+    assert set(scores["images"]) == {f"cell{index}" for index in range(4)}
+    assert 0 <= scores["mean"]["f1"] <= 1
+
+
+def test_train_shows_notes_validation_and_the_model(make_dataset, tmp_path: Path) -> None:
+    options = ["--patch", "32x64", "--batch", 1, "--steps", 2, "--device", "cpu"]
+    result = call(
+        *("train", make_dataset(), "-o", tmp_path / "run", "--arch", "swin-umamba-d-tiny"),
+        *options,
+    )
+    assert result.stdout.strip() == str(tmp_path / "run" / "model.safetensors")
+    assert "3 training and 1 validation images" in result.stderr
+    assert "Dice: class 1" in result.stderr
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["patch"] == [32, 64]
+
+
+def test_train_refusals(make_dataset, tmp_path: Path, models: Path) -> None:
+    folder, run = make_dataset(), tmp_path / "run"
+    five = tmp_path / "five"
+    for part in ("images", "masks"):
+        (five / part).mkdir(parents=True)
+        for index in range(2):
+            array = np.zeros((5, 40, 40) if part == "images" else (40, 40), np.uint8)
+            array[..., :20] = 1
+            tifffile.imwrite(
+                five / part / f"{index}.tif",
+                array,
+                imagej=True,
+                metadata={"axes": "CYX" if part == "images" else "YX"},
+            )
+    for arguments, message in (
+        ((tmp_path / "no", "-o", run), "does not exist"),
+        ((folder, "-o", folder / "images" / "cell0.png"), "is a file"),
+        ((folder, "-o", run, "--steps", 0), "--steps"),
+        ((folder, "-o", run, "--patch", "33"), "--patch: must be multiples of 32"),
+        ((folder, "-o", run, "--patch", "a"), "--patch"),
+        ((folder, "-o", run, "--arch", "unet"), "unknown network 'unet'"),
+        ((folder, "-o", run, "--init", "imagenet"), "'imagenet' is not available yet"),
+        ((folder, "-o", run, "--init", "nonsense"), "--init: unknown model 'nonsense'"),
+        ((folder, "-o", run, "--device", "toaster"), "--device"),
+        ((folder, "-o", run, "--normalization", "log"), "--normalization"),
+        ((folder, "-o", run, "--val", "nobody"), "--val"),
+        ((five, "-o", run, "--init", models / "semantic.safetensors"), "5 channels.*takes 1"),
+    ):
+        line = error_line("train", *arguments)
+        assert re.search(message, line), line
+    assert not run.exists()
+
+
+def test_divergence_has_code_1(make_dataset, tmp_path: Path) -> None:
+    options = ["--patch", 32, "--batch", 1, "--steps", 9, "--learning-rate", 1e12, "--val-every", 1]
+    result = call(
+        *("train", make_dataset(), "-o", tmp_path / "run", "--arch", "swin-umamba-d-tiny"),
+        *options,
+        code=1,
+    )
+    assert "error: training diverged" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_segment_one_file(image: Path, models: Path, tmp_path: Path) -> None:
+    out = tmp_path / "new" / "labels.png"
+    result = call("segment", image, "-o", out, "--model", models / "semantic.safetensors", "--json")
+    report = json.loads(result.stdout)
+    assert report["output"] == str(out)
+    labels = iio.imread(out)
+    assert labels.shape == (40, 50)
+    assert report["pixels"] == {"background": (labels == 0).sum(), "cell": (labels == 1).sum()}
+
+
+def test_segment_numbers_objects_when_the_model_does(
+    image: Path, models: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "labels.tif"
+    model = models / "boundary.safetensors"
+    report = json.loads(call("segment", image, "-o", out, "-m", model, "--json").stdout)
+    assert report["objects"] == tifffile.imread(out).max()
+
+
+def test_one_bad_image_does_not_stop_the_others(image: Path, models: Path, tmp_path: Path) -> None:
+    bad, nan = tmp_path / "bad.png", tmp_path / "nan.tif"
+    bad.write_text("text")
+    tifffile.imwrite(nan, np.full((40, 50), np.nan, np.float32))
+    result = call(
+        *("segment", bad, image, nan, "-o", tmp_path / "out"),
+        *("--model", models / "semantic.safetensors"),
+        code=2,
+    )
+    assert [file.name for file in (tmp_path / "out").iterdir()] == ["image.tif"]
+    errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert [
+        name in line for name, line in zip(("bad.png", "nan.tif", "2 of 3"), errors, strict=True)
+    ]
+    assert "Traceback" not in result.stderr
+
+
+def test_segment_refusals(image: Path, models: Path, tmp_path: Path) -> None:
+    model = models / "semantic.safetensors"
+    (tmp_path / "text.png").write_text("text")
+    (tmp_path / "zero.png").touch()
+    (tmp_path / "empty").mkdir()
+    five = tmp_path / "five.tif"
+    tifffile.imwrite(five, np.zeros((5, 40, 50), np.uint8), imagej=True, metadata={"axes": "CYX"})
+    existing = tmp_path / "existing.tif"
+    existing.write_bytes(b"mine")
+    twin = tmp_path / "empty" / ".." / "image.tif"
+    tifffile.imwrite(twin, np.zeros((4, 4), np.uint8))
+    out = tmp_path / "out.tif"
+    for arguments, message in (
+        ((tmp_path / "no.png", "-o", out, "-m", model), "no such file"),
+        ((tmp_path / "empty", "-o", out, "-m", model), "no images in"),
+        ((tmp_path / "text.png", "-o", out, "-m", model), "text.png"),
+        ((tmp_path / "zero.png", "-o", out, "-m", model), "zero.png"),
+        ((five, "-o", out, "-m", model), "5 channels.*takes 1"),
+        ((image, "-o", out, "-m", "nonsense"), "unknown model 'nonsense'"),
+        ((image, "-o", out, "-m", image), "not a .safetensors"),
+        ((image, "-o", existing, "-m", model), "--overwrite"),
+        ((image, "-o", image, "-m", model, "--overwrite"), "the image itself"),
+        ((image, "-o", image / "labels", "-m", model), "is a file"),
+        ((image, "-o", "/proc/labels.tif", "-m", model), "cannot write"),
+        ((image, five, "-o", out, "-m", model), "2 images do not go into one file"),
+        ((image, twin, "-o", tmp_path / "labels", "-m", model), "would both be written"),
+        ((image, "-o", out, "-m", model, "--device", "toaster"), "--device"),
+        ((image, "-o", out, "-m", model, "--overlap", "2"), "--overlap"),
+        ((image, "-o", out, "-m", model, "--axes", "XX"), "axes"),
+    ):
+        line = error_line("segment", *arguments)
+        assert re.search(message, line), line
+    assert existing.read_bytes() == b"mine"
+    assert not out.exists()
+    assert not (tmp_path / "labels").exists()
+
+
+def test_evaluate_prints_a_table(tmp_path: Path) -> None:
+    labels = np.zeros((30, 30), np.uint8)
+    labels[5:12, 5:12], labels[15:25, 15:25] = 1, 2
+    iio.imwrite(tmp_path / "t.png", labels)
+    result = call("evaluate", tmp_path / "t.png", tmp_path / "t.png", "--metric", "dsc")
+    assert "dsc 2" in result.stdout
+    assert "1.000" in result.stdout
+    assert "--metric" in error_line(
+        "evaluate", tmp_path / "t.png", tmp_path / "t.png", "--metric", "x"
+    )
+
+
+def test_models(models: Path) -> None:
+    assert isinstance(json.loads(call("models", "list", "--json").stdout), list)
+    call("models", "list")
+    text = call("models", "info", models / "boundary.safetensors").stdout
+    for expected in (
+        "swin-umamba-d-tiny",
+        "CC0-1.0",
+        "for tests",
+        "2 boundary",
+        "numbered objects",
+    ):
+        assert expected in text
+    info = json.loads(call("models", "info", models / "semantic.safetensors", "--json").stdout)
+    assert info["plan"]["patch"] == [32, 32]
+    assert "unknown model" in error_line("models", "info", "nonsense")
+
+
+def test_doctor_reports_backend_and_check() -> None:
+    report = json.loads(call("doctor", "--device", "cpu", "--json").stdout)
+    assert report["healthy"] is True
+    assert report["backend"] in ("numba", "reference")
+    assert report["versions"]["torch"] == torch.__version__
+    assert "passed" in call("doctor", "--device", "cpu").stdout
+
+
+def test_doctor_fails_where_the_scan_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    from napari_swin_umamba.network.selective_scan import SelfCheck
+    from swin_umamba_training import doctor
+
+    monkeypatch.setattr(doctor, "self_check", lambda device: SelfCheck("numba", 0.1, 0.1))
+    result = call("doctor", "--device", "cpu", code=1)
+    assert "FAILED" in result.stdout
+    assert "error: " in result.stderr

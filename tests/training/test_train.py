@@ -1,0 +1,242 @@
+"""Real training runs of a few steps: what they leave behind, that they repeat, how they end."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+import torch
+
+from napari_swin_umamba import InputError, load_model, segment
+from swin_umamba_training.config import make_config
+from swin_umamba_training.module import TrainingDiverged, ValidationScores
+from swin_umamba_training.train import train
+
+TINY = {
+    "arch": "swin-umamba-d-tiny",
+    "patch": (32, 32),
+    "batch": 2,
+    "steps": 4,
+    "val_every": 2,
+    "device": "cpu",
+}
+
+
+def run(folder: Path, name: str = "run", on_event=None, **values: object):
+    config = make_config(dataset=folder, run=folder.parent / name, **(TINY | values))
+    return train(config, on_event)
+
+
+def events(result) -> list[dict]:
+    lines = (result.model.parent / "events.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def weights(result) -> dict[str, torch.Tensor]:
+    return load_model(result.model).network.state_dict()
+
+
+def test_run_leaves_model_scores_curves_and_events(make_dataset, tmp_path: Path) -> None:
+    folder = make_dataset("instances")
+    heard: list[dict] = []
+    result = run(folder, on_event=heard.append, instances=True, class_names=("cell",))
+    assert {file.name for file in result.model.parent.iterdir()} == {
+        *("config.json", "curves.png", "events.jsonl", "last.ckpt"),
+        *("model.safetensors", "scores.csv"),
+    }
+    assert (result.steps, result.reason) == (4, "steps")
+
+    kinds = [event["event"] for event in heard]
+    assert kinds[0] == "start"
+    assert kinds[-1] == "done"
+    assert kinds.count("validation") == 2
+    assert events(result) == heard
+    assert heard[0]["training_images"] == 3
+    assert heard[0]["validation_images"] == 1
+
+    with (result.model.parent / "scores.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["step"] for row in rows] == ["2", "4"]
+    assert all(0 <= float(row["dice_cell interior"]) <= 1 for row in rows)
+    assert all(float(row["val_loss"]) > 0 for row in rows)
+    assert iio.imread(result.model.parent / "curves.png").std() > 0
+
+    model = load_model(result.model)
+    assert model.plan.output == "boundary"
+    assert [item.name for item in model.plan.classes] == [
+        *("background", "cell interior", "cell boundary")
+    ]
+    assert model.info.scores["f1@0.5"] == result.score
+    assert model.info.training["seed"] == 0
+    labels = segment(iio.imread(folder / "images" / "cell0.png"), model).labels
+    assert labels.shape == (64, 72)
+
+
+def test_same_seed_same_weights_and_another_seed_others(make_dataset) -> None:
+    folder = make_dataset()
+    # what happened before in the process must not matter
+    torch.manual_seed(123)
+    first = weights(run(folder, "a"))
+    torch.rand(7)
+    again = weights(run(folder, "b", workers=2))
+    other = weights(run(folder, "c", seed=1))
+    assert all(torch.equal(first[key], again[key]) for key in first)
+    assert any(not torch.equal(first[key], other[key]) for key in first)
+
+
+def test_training_leaves_the_random_state_alone(make_dataset) -> None:
+    folder = make_dataset()
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    run(folder, steps=1)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_training_learns(make_dataset) -> None:
+    """Bright discs on dark: a few dozen steps must tell them apart."""
+    folder = make_dataset()
+    heard: list[dict] = []
+    run(folder, on_event=heard.append, steps=40, val_every=40, batch=4, learning_rate=2e-3)
+    (validation,) = (event for event in heard if event["event"] == "validation")
+    assert validation["dice"]["class 1"] > 0.8
+
+
+@pytest.mark.parametrize(
+    ("scores", "best", "kept"),
+    [
+        ([0.2, 0.7, 0.6, 0.5], [True, True, False, False], 2),
+        ([0.2, 0.7, 0.6, 0.7], [True, True, False, True], 4),  # of equals the later one
+    ],
+)
+def test_best_model_is_kept(
+    make_dataset, monkeypatch: pytest.MonkeyPatch, scores: list, best: list, kept: int
+) -> None:
+    heard: list[dict] = []
+
+    def validations() -> list[dict]:
+        return [event for event in heard if event["event"] == "validation"]
+
+    monkeypatch.setattr(ValidationScores, "score", property(lambda _: scores[len(validations())]))
+    result = run(make_dataset(), on_event=heard.append, val_every=1)
+    assert [event["best"] for event in validations()] == best
+    assert result.score == 0.7
+    assert load_model(result.model).info.training["step"] == kept
+
+
+def test_stop_file_ends_the_run_and_keeps_the_model(make_dataset) -> None:
+    folder = make_dataset()
+
+    def stop_after_first_step(event: dict) -> None:
+        if event["event"] == "step":
+            (folder.parent / "run" / "stop").touch()
+
+    result = run(folder, on_event=stop_after_first_step, steps=500)
+    assert result.reason == "stopped"
+    assert result.steps == 1
+    assert load_model(result.model).info.training["step"] == 1
+
+
+def test_minutes_end_the_run(make_dataset) -> None:
+    result = run(make_dataset(), steps=None, minutes=1 / 60, val_every=1000)
+    assert result.reason == "minutes"
+    assert 0 < result.seconds < 20
+
+
+def test_without_validation_the_last_model_is_kept(make_dataset) -> None:
+    result = run(make_dataset(images=1), val_fraction=0)
+    assert result.score is None
+    assert load_model(result.model).info.training["step"] == 4
+    assert "val_loss" not in (result.model.parent / "scores.csv").read_text()
+
+
+def test_empty_masks_among_painted_ones_train(make_dataset) -> None:
+    folder = make_dataset("instances")
+    iio.imwrite(folder / "masks" / "cell1.png", np.zeros((64, 72), np.uint8))
+    result = run(folder, instances=True, val=("cell1",))
+    assert result.steps == 4
+
+
+def test_going_on_from_a_model(make_dataset) -> None:
+    folder = make_dataset()
+    first = run(folder, "first")
+    second = run(folder, "second", init=str(first.model), arch=None, steps=1, learning_rate=1e-9)
+    before, after = weights(first), weights(second)
+    assert all(torch.allclose(before[key], after[key], atol=1e-5) for key in before)
+    assert "starts from all weights" in second.notes[-1]
+
+
+def test_other_classes_begin_with_new_output_layers(make_dataset) -> None:
+    first = run(make_dataset(), "first")
+    folder = make_dataset("instances", name="objects")
+    second = run(folder, "second", init=str(first.model), instances=True, learning_rate=1e-9)
+    assert "output layers begin anew" in second.notes[-1]
+    before, after = weights(first), weights(second)
+    shared = [key for key in before if before[key].shape == after[key].shape]
+    assert 0 < len(before) - len(shared) < 20
+    assert all(torch.allclose(before[key], after[key], atol=1e-5) for key in shared)
+
+
+def test_start_model_must_fit(make_dataset) -> None:
+    first = run(make_dataset(), "first")
+    with pytest.raises(InputError, match="swin-umamba-d-tiny.*--arch"):
+        run(make_dataset(name="b"), "second", init=str(first.model), arch="swin-umamba-d")
+    with pytest.raises(InputError, match="3 channels.*takes 1.*--init"):
+        run(make_dataset(name="c", channels=3), "third", init=str(first.model))
+    with pytest.raises(InputError, match="--init: unknown model 'nonsense'"):
+        run(make_dataset(name="d"), "fourth", init="nonsense")
+    with pytest.raises(InputError, match="'imagenet' is not available yet"):
+        run(make_dataset(name="e"), "fifth", init="imagenet")
+
+
+def test_a_run_is_not_replaced_unless_told(make_dataset) -> None:
+    folder = make_dataset()
+    first = run(folder)
+    (first.model.parent / "notes.txt").write_text("mine")
+    before = first.model.read_bytes()
+    with pytest.raises(InputError, match="already holds a run.*--overwrite"):
+        run(folder, seed=1)
+    # nor by a run that cannot begin
+    with pytest.raises(InputError, match="--class-names"):
+        run(folder, overwrite=True, class_names=("a", "b"))
+    assert first.model.read_bytes() == before
+    run(folder, seed=1, overwrite=True)
+    assert first.model.read_bytes() != before
+    assert (first.model.parent / "notes.txt").read_text() == "mine"
+    assert [event["event"] for event in events(first)].count("start") == 1
+
+
+@pytest.mark.parametrize("place", ["file/run", "/proc/run"])
+def test_places_that_cannot_be_written(make_dataset, tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").write_text("x")
+    folder = make_dataset()
+    config = make_config(dataset=folder, run=tmp_path / place, **TINY)
+    with pytest.raises(InputError, match=r"cannot write the run.*-o"):
+        train(config)
+
+
+def test_a_bad_data_set_leaves_no_folder(make_dataset) -> None:
+    folder = make_dataset()
+    (folder / "images" / "cell0.png").write_bytes(b"")
+    with pytest.raises(InputError):
+        run(folder)
+    assert not (folder.parent / "run").exists()
+
+
+def test_divergence_is_said_and_the_best_model_stays(make_dataset) -> None:
+    folder = make_dataset()
+    with pytest.raises(TrainingDiverged, match="after step.*--learning-rate"):
+        run(folder, learning_rate=1e12, steps=50, val_every=1)
+    last = (folder.parent / "run" / "events.jsonl").read_text().splitlines()[-1]
+    assert json.loads(last)["event"] == "failed"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arch", ["swin-umamba", "swin-umamba-d"])
+def test_the_large_networks_train(make_dataset, arch: str) -> None:
+    result = run(make_dataset(images=2), arch=arch, steps=1, batch=1, val_every=1)
+    assert load_model(result.model).plan.architecture == arch
