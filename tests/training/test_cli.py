@@ -56,9 +56,8 @@ def image(tmp_path: Path) -> Path:
 
 def call(*arguments: object, code: int = 0):
     result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    if result.exit_code != code and result.exception is not None:
-        if not isinstance(result.exception, SystemExit):
-            raise result.exception
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
     assert result.exit_code == code
     return result
 
