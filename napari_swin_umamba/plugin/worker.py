@@ -1,23 +1,26 @@
-"""One run in a thread of its own: plain callables become Qt signals here."""
+"""One run in a thread of its own. No Qt: the window asks for news, the thread never calls it.
+
+napari's thread workers (superqt's ``WorkerBase``) are not used: they swap Python's process-wide
+warning filters while they run, which breaks ``warnings.catch_warnings`` in the window's thread,
+and they emit signals of objects that the window may be deleting (docs/decisions/0032).
+"""
 
 from __future__ import annotations
 
-import time
+import atexit
+import threading
 import traceback
 from dataclasses import dataclass
-
-from napari.qt.threading import WorkerBase, WorkerBaseSignals
-from qtpy.QtCore import Signal
 
 from napari_swin_umamba.errors import Cancelled, InputError
 from napari_swin_umamba.plugin.job import LoadedModel, Progress, SegmentTask, run_segmentation
 from napari_swin_umamba.plugin.result_layer import SegmentedSlice
 from napari_swin_umamba.plugin.words import sentence
 
-__all__ = ["Failure", "SegmentWorker"]
+__all__ = ["Failure", "SegmentThread"]
 
-_REPORT_INTERVAL = 0.1
-"""Seconds between two updates of the progress bar: more would only keep the window busy."""
+_EXIT_PATIENCE = 30.0
+"""Seconds that the end of the program waits for the tile in progress."""
 
 
 @dataclass(frozen=True)
@@ -30,32 +33,43 @@ class Failure:
     """Traceback, for whoever is asked for help; empty if the message says it all."""
 
 
-class _Signals(WorkerBaseSignals):
-    progress = Signal(object)  # Progress
-    ended = Signal(object)  # SegmentedSlice, Failure, or None when it was stopped
-
-
-class SegmentWorker(WorkerBase):
-    """Runs a task; ``quit()`` (napari calls it when it closes) stops it before the next tile."""
-
-    signals: _Signals
+class SegmentThread:
+    """Runs a task. All methods are for the window's thread."""
 
     def __init__(self, task: SegmentTask, models: LoadedModel) -> None:
-        super().__init__(SignalsClass=_Signals)
         self._task = task
         self._models = models
-        self._reported = 0.0
+        self._stop = threading.Event()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="swin-umamba", daemon=True)
+        self.progress: Progress | None = None
+        """The latest news."""
+        self.outcome: SegmentedSlice | Failure | None = None
+        """What came of it, once :attr:`ended`; None: it was stopped."""
 
-    def work(self) -> None:
-        """Segment, and emit exactly one ``ended``."""
+    @property
+    def ended(self) -> bool:
+        """Whether the run is over."""
+        return self._ended.is_set()
+
+    def start(self) -> None:
+        """Begin."""
+        atexit.register(self._stop_at_exit)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask the run to stop before its next tile; its result, if any, is dropped."""
+        self._stop.set()
+
+    def _work(self) -> None:
         outcome = self._outcome()
-        self.signals.ended.emit(None if self.abort_requested else outcome)
+        self.outcome = None if self._stop.is_set() else outcome
+        self._ended.set()
+        atexit.unregister(self._stop_at_exit)
 
     def _outcome(self) -> SegmentedSlice | Failure | None:
         try:
-            return run_segmentation(
-                self._task, self._models, self._report, lambda: self.abort_requested
-            )
+            return run_segmentation(self._task, self._models, self._report, self._stop.is_set)
         except Cancelled:
             return None
         except InputError as error:
@@ -64,10 +78,12 @@ class SegmentWorker(WorkerBase):
             return _failure(error)
 
     def _report(self, progress: Progress) -> None:
-        now = time.monotonic()
-        if not progress.fraction or now - self._reported >= _REPORT_INTERVAL:
-            self._reported = now
-            self.signals.progress.emit(progress)
+        self.progress = progress
+
+    def _stop_at_exit(self) -> None:
+        # A thread that is still inside a kernel when Python shuts down can abort the program.
+        self._stop.set()
+        self._thread.join(_EXIT_PATIENCE)
 
 
 def _failure(error: Exception) -> Failure:

@@ -12,6 +12,7 @@ pytest.importorskip("napari")
 from napari.components import ViewerModel
 
 from napari_swin_umamba.errors import Cancelled, InputError
+from napari_swin_umamba.plugin import worker
 from napari_swin_umamba.plugin.job import LoadedModel, Progress, SegmentTask, run_segmentation
 from napari_swin_umamba.plugin.layer_view import view_of_layer
 from napari_swin_umamba.plugin.reading import read_layer
@@ -60,6 +61,44 @@ def test_compilation_is_announced(task: SegmentTask, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(segmenter, "predict_bands", compile_first)
     run_segmentation(task, LoadedModel(), said.append, lambda: False)
     assert any("Compiling" in progress.text for progress in said)
+
+
+class OutOfMemoryError(RuntimeError):
+    """Named as torch's."""
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (OutOfMemoryError("CUDA out of memory"), "Not enough memory"),
+        (MemoryError(), "Not enough memory"),
+        (InputError("the image is odd (--axes)"), "The image is odd."),
+        (KeyError("x"), "The run failed (KeyError: 'x'). Nothing was changed."),
+    ],
+)
+def test_thread_turns_errors_into_sentences(
+    error: Exception, says: str, task: SegmentTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(worker, "run_segmentation", fail)
+    thread = worker.SegmentThread(task, LoadedModel())
+    thread.start()
+    thread._thread.join(60)
+    assert thread.ended
+    assert isinstance(thread.outcome, worker.Failure)
+    assert thread.outcome.message.startswith(says)
+    assert bool(thread.outcome.details) == (not isinstance(error, InputError))
+
+
+def test_stopped_thread_drops_its_result(task: SegmentTask) -> None:
+    thread = worker.SegmentThread(task, LoadedModel())
+    thread.stop()
+    thread.start()
+    thread._thread.join(60)
+    assert thread.ended
+    assert thread.outcome is None
 
 
 def test_model_is_read_again_only_if_the_file_changed(make_model: Callable[..., Path]) -> None:

@@ -39,7 +39,7 @@ def labels_of(viewer: Any) -> list[Labels]:
 
 
 def wait_for_tiles(qtbot: Any, widget: Any) -> None:
-    qtbot.waitUntil(lambda: "tiles" in widget.run_row.status.text(), timeout=60_000)
+    qtbot.waitUntil(lambda: "tiles" in widget.run_row.status.text(), timeout=120_000)
 
 
 def test_segments_a_scaled_image(
@@ -192,12 +192,14 @@ def test_closing_the_dock_mid_run_stops_it(
     widget.model_row.import_file(semantic_model)
     click(widget.run_row.run_button)
     wait_for_tiles(qtbot, widget)
-    worker = widget._runner._worker
+    thread = widget._runner._thread
     viewer.window.remove_dock_widget(widget)
-    qtbot.waitUntil(lambda: not worker.is_running, timeout=60_000)
+    qtbot.waitUntil(lambda: thread.ended, timeout=120_000)
     viewer.add_image(slow_image)  # the closed widget no longer follows the viewer
     viewer.layers.clear()
     assert widget.image_combo.count() <= 1
+    with qtbot.waitSignal(widget.destroyed):
+        widget.deleteLater()
 
 
 def test_closing_the_window_mid_run(
@@ -212,10 +214,9 @@ def test_closing_the_window_mid_run(
     widget.model_row.import_file(semantic_model)
     click(widget.run_row.run_button)
     wait_for_tiles(qtbot, widget)
-    worker = widget._runner._worker
+    thread = widget._runner._thread
     viewer.close()
-    worker.quit()  # as napari does to all workers when it quits
-    qtbot.waitUntil(lambda: not worker.is_running, timeout=60_000)
+    qtbot.waitUntil(lambda: thread.ended, timeout=120_000)
 
 
 def test_errors_are_shown_and_the_next_run_works(
