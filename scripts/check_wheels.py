@@ -33,7 +33,8 @@ from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 ROOT = Path(__file__).resolve().parents[1]
 INDEX = "https://pypi.org/simple"
 PYTHONS = ("3.11", "3.12", "3.13")
-# pip takes the names as given and adds no older ones for manylinux_X_Y.
+# pip takes the names as given and adds no older ones for manylinux_X_Y. glibc 2.28 is what torch
+# asks for; the pinned PyQt6 asks for 2.34, and run.py for Python 3.11: Debian 12 has 2.36.
 PLATFORMS = {
     "win_amd64": ("win_amd64",),
     "macosx_arm64": ("macosx_14_0_arm64",),
@@ -112,7 +113,10 @@ def resolve(platform: str, python: str, torch: Path, pinned: bool) -> tuple[list
         command += ["--disable-pip-version-check", "--ignore-installed", "--report", str(report)]
         command += ["--only-binary", ":all:", "--implementation", "cp", "--python-version", python]
         command += ["--target", str(Path(folder) / "target")]
-        for name in PLATFORMS[platform]:
+        names = list(PLATFORMS[platform])
+        if pinned and platform == "manylinux_x86_64":
+            names = [f"manylinux_2_{minor}_x86_64" for minor in range(36, 28, -1)] + names
+        for name in names:
             command += ["--platform", name]
         if pinned:
             command += ["-c", str(ROOT / "constraints.txt")]
