@@ -15,12 +15,14 @@ from npe2 import PluginManifest
 MANIFEST = Path(__file__).parents[2] / "napari.yaml"
 
 
+@pytest.mark.window  # imports Qt
 def test_manifest_is_valid_and_its_names_exist() -> None:
     manifest = PluginManifest.from_file(MANIFEST)
     manifest.validate_imports()
     assert manifest.name == "napari-swin-umamba"
 
 
+@pytest.mark.window  # imports Qt
 def test_opening_the_widget_needs_no_torch() -> None:
     code = """
 import sys, time
@@ -40,7 +42,6 @@ assert not heavy, heavy
     assert float(done.stdout.split()[-1]) < 0.5
 
 
-@pytest.mark.window
 def test_menu_widget_and_samples(
     npe2pm: Any, make_napari_viewer: Any, settings_folder: Path, qtbot: Any
 ) -> None:

@@ -11,7 +11,6 @@ pytest.importorskip("napari")
 pytest.importorskip("pytestqt")
 
 from napari.layers import Image, Labels
-from qtpy.QtCore import Qt
 
 from napari_swin_umamba.plugin import job
 from napari_swin_umamba.plugin.layer_view import data_to_world
@@ -25,6 +24,8 @@ Click = Callable[[Any], None]
 
 @pytest.fixture
 def click(qtbot: Any) -> Click:
+    from qtpy.QtCore import Qt
+
     return lambda button: qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
 
 
