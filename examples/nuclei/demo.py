@@ -63,7 +63,6 @@ def configure(out: Path, seed: int, steps: int = STEPS) -> TrainConfig:
         steps=steps,
         patch=(128, 128),
         batch=8,
-        learning_rate=1e-3,
         seed=seed,
         # One image to choose the best model by; seven to learn from.
         val_fraction=1 / 8,

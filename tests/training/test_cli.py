@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -121,6 +123,33 @@ def test_train_segment_and_evaluate_as_processes(make_dataset, tmp_path: Path) -
     scores = json.loads(done.stdout)
     assert set(scores["images"]) == {f"cell{index}" for index in range(4)}
     assert 0 <= scores["mean"]["f1"] <= 1
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="no SIGINT for a child process on Windows")
+def test_ctrl_c_ends_a_run_in_one_line_and_keeps_the_model(make_dataset, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    options = ["--arch", "swin-umamba-d-tiny", "--patch", "32", "--steps", "100000"]
+    command = [sys.executable, "-m", "swin_umamba_training", "train", str(make_dataset())]
+    process = subprocess.Popen(
+        [*command, "-o", str(run), "--val-every", "2", "--json", *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if json.loads(line)["event"] == "validation":
+            break
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 1, stderr
+    assert [line for line in stderr.splitlines() if line.startswith("error: ")] == [
+        "error: interrupted"
+    ]
+    assert "Traceback" not in stderr
+    assert json.loads(stdout.splitlines()[-1])["message"] == "interrupted"
+    assert (run / "model.safetensors").exists()
 
 
 def test_train_shows_notes_validation_and_the_model(make_dataset, tmp_path: Path) -> None:

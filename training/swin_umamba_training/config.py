@@ -80,8 +80,9 @@ class TrainConfig(_Settings):
     val_every: int | None = Field(None, ge=1)
     """Steps between validations; by default a tenth of the run, at most 250."""
 
-    learning_rate: float = Field(5e-4, gt=0)
-    """Peak of the cosine schedule."""
+    learning_rate: float | None = Field(None, gt=0)
+    """Peak of the cosine schedule; by default 1e-4 from trained weights, else 1e-3 for the tiny
+    network and 5e-4 for the others."""
     weight_decay: float = Field(0.05, ge=0)
     """AdamW's, on all weights."""
     warmup: float = Field(0.05, ge=0, le=1)
@@ -114,6 +115,20 @@ class TrainConfig(_Settings):
         if self.steps is not None:
             return self.steps
         return DEFAULT_STEPS if self.minutes is None else MAX_STEPS
+
+    def peak_learning_rate(self, architecture: str) -> float:
+        """Learning rate at the top of the schedule.
+
+        Parameters
+        ----------
+        architecture
+            The network that is trained.
+        """
+        if self.learning_rate is not None:
+            return self.learning_rate
+        if self.init != "none":
+            return 1e-4
+        return 1e-3 if architecture.endswith("-tiny") else 5e-4
 
     @property
     def steps_between_validations(self) -> int:

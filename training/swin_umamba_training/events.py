@@ -59,7 +59,9 @@ class EventLog:
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
         if error is not None:
-            self.write("failed", message=str(error) or type(error).__name__)
+            interrupted = isinstance(error, KeyboardInterrupt)
+            message = "interrupted" if interrupted else str(error) or type(error).__name__
+            self.write("failed", message=message)
         self._file.close()
 
     def write(self, event: str, **fields: Any) -> None:

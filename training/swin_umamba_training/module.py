@@ -86,6 +86,7 @@ class SegmentationModule(lightning.LightningModule):
         self._plan = plan
         self._config = config
         self._progress = progress
+        self._peak = config.peak_learning_rate(plan.architecture)
         self._loss = DeepSupervisionLoss()
         self._validation_loss = DiceCrossEntropy()
         self.validation = ValidationScores(plan)
@@ -94,7 +95,7 @@ class SegmentationModule(lightning.LightningModule):
         """AdamW on all weights, as in the paper's code."""
         return torch.optim.AdamW(
             self.network.parameters(),
-            lr=self._config.learning_rate,
+            lr=self._peak,
             betas=(0.9, 0.999),
             eps=1e-5,
             weight_decay=self._config.weight_decay,
@@ -103,7 +104,7 @@ class SegmentationModule(lightning.LightningModule):
     @property
     def learning_rate(self) -> float:
         """Learning rate of the next step."""
-        return self._config.learning_rate * cosine_schedule(self._progress(), self._config.warmup)
+        return self._peak * cosine_schedule(self._progress(), self._config.warmup)
 
     def on_train_batch_start(self, batch: object, batch_idx: int) -> None:
         """Set learning rate and random state: drop path depends on (seed, step) alone."""

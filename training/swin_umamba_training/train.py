@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 
 from napari_swin_umamba.checkpoints import Model, ModelInfo
 from napari_swin_umamba.files import atomic_path
+from napari_swin_umamba.plan import PATCH_MULTIPLE
 from napari_swin_umamba.segmentation import resolve_device
 from swin_umamba_training.config import TrainConfig
 from swin_umamba_training.dataset import Dataset, Sample, scan_dataset, split
@@ -69,6 +70,8 @@ def train(config: TrainConfig, on_event: OnEvent | None = None) -> TrainResult:
         The data set, a flag or the folder cannot be used.
     TrainingDiverged
         The loss is no longer a number.
+    KeyboardInterrupt
+        Ctrl-C was pressed. The best model up to then is kept.
     """
     folder = RunFolder(config.run)
     folder.check(config.overwrite)
@@ -83,10 +86,15 @@ def train(config: TrainConfig, on_event: OnEvent | None = None) -> TrainResult:
         with EventLog(folder.events, on_event) as log:
             notes = (*dataset.notes, *start.notes, *([device_note] if device_note else []))
             _announce(log, config, start, (training, validation), device, notes)
+            if device.type == "cpu":
+                _warm_up(start)
             clock = RunClock(config)
             model = _describe(config, dataset, start, (training, validation))
             recorder = RunRecorder(folder, log, clock, config, model)
-            _fit(config, dataset, start, (training, validation), device, clock, recorder)
+            try:
+                _fit(config, dataset, start, (training, validation), device, clock, recorder)
+            except SystemExit as error:  # what Lightning makes of Ctrl-C
+                raise KeyboardInterrupt from error
             result = TrainResult(
                 folder.model, recorder.best, clock.step, clock.seconds, recorder.reason, notes
             )
@@ -143,6 +151,14 @@ def _as_is(item: Any) -> Any:
     return item
 
 
+def _warm_up(start: Start) -> None:
+    """Let the CPU kernels be compiled before the clock starts: it can take half a minute."""
+    plan = start.plan
+    outputs = start.network(torch.zeros(1, plan.in_channels, PATCH_MULTIPLE, PATCH_MULTIPLE))
+    sum(output.sum() for output in outputs).backward()
+    start.network.zero_grad(set_to_none=True)
+
+
 def _save_config(config: TrainConfig, folder: RunFolder) -> None:
     with atomic_path(folder.config, overwrite=True) as path:
         path.write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
@@ -183,7 +199,7 @@ def _describe(config: TrainConfig, dataset: Dataset, start: Start, samples: Spli
         "init": config.init,
         "seed": config.seed,
         "batch": config.batch,
-        "learning_rate": config.learning_rate,
+        "learning_rate": config.peak_learning_rate(start.plan.architecture),
         "steps": config.steps,
         "minutes": config.minutes,
     }

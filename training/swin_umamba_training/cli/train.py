@@ -100,7 +100,10 @@ def train(
     val_every: Annotated[
         int | None, typer.Option(help="Steps between validations. Default: a tenth of the run.")
     ] = None,
-    learning_rate: Annotated[float, typer.Option(help="Peak of the cosine schedule.")] = 5e-4,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(help="Peak of the schedule. Default: 1e-4 with --init, else 5e-4 or 1e-3."),
+    ] = None,
     workers: Annotated[
         int, typer.Option(help="Processes that prepare patches; the result is the same.")
     ] = 0,
