@@ -40,7 +40,7 @@ def labels_of(viewer: Any) -> list[Labels]:
 
 
 def wait_for_tiles(qtbot: Any, widget: Any) -> None:
-    qtbot.waitUntil(lambda: "tiles" in widget.run_row.status.text(), timeout=120_000)
+    qtbot.waitUntil(lambda: "tiles" in widget.run_row.status.text(), timeout=240_000)
 
 
 def test_segments_a_scaled_image(
@@ -195,7 +195,7 @@ def test_closing_the_dock_mid_run_stops_it(
     wait_for_tiles(qtbot, widget)
     thread = widget._runner._thread
     viewer.window.remove_dock_widget(widget)
-    qtbot.waitUntil(lambda: thread.ended, timeout=120_000)
+    qtbot.waitUntil(lambda: thread.ended, timeout=240_000)
     viewer.add_image(slow_image)  # the closed widget no longer follows the viewer
     viewer.layers.clear()
     assert widget.image_combo.count() <= 1
@@ -217,7 +217,7 @@ def test_closing_the_window_mid_run(
     wait_for_tiles(qtbot, widget)
     thread = widget._runner._thread
     viewer.close()
-    qtbot.waitUntil(lambda: thread.ended, timeout=120_000)
+    qtbot.waitUntil(lambda: thread.ended, timeout=240_000)
 
 
 def test_errors_are_shown_and_the_next_run_works(
