@@ -53,7 +53,9 @@ def describe_reading(reading: Reading, plan: Plan | None) -> str:
 def describe_finding(plan: Plan) -> str:
     """Say what a model finds: its classes, or objects."""
     if plan.output == "boundary":
-        return "Finds objects and numbers them"
+        # The interior class of a model trained on instances is called "nucleus interior".
+        name = plan.classes[1].name.removesuffix("interior").strip()
+        return f"Finds {f'every {name}' if name else 'objects'}, one number each"
     names = [item.name for item in plan.classes[1:]]
     shown = ", ".join(names[:_MAX_NAMES]) + (", …" if len(names) > _MAX_NAMES else "")
     return f"{count(len(names), 'class', 'classes')}: {shown}"

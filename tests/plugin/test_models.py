@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from napari_swin_umamba.plan import Plan, SegmentationClass
 from napari_swin_umamba.plugin import model_list
 from napari_swin_umamba.plugin.model_list import list_models, read_choice, titles
-from napari_swin_umamba.plugin.words import duration, sentence
+from napari_swin_umamba.plugin.words import describe_finding, duration, sentence
 
 
 def test_summary_says_what_the_model_is(semantic_model: Path) -> None:
@@ -42,7 +43,19 @@ def test_bundled_come_first_and_missing_files_are_left_out(
     ]
 
 
-def test_words() -> None:
+def test_words(make_plan: Callable[..., Plan]) -> None:
+    objects = make_plan(output="boundary")
+    assert describe_finding(objects) == "Finds objects, one number each"
+    nuclei = objects.model_copy(
+        update={
+            "classes": (
+                objects.classes[0],
+                SegmentationClass(id=1, name="nucleus interior"),
+                objects.classes[2],
+            )
+        }
+    )
+    assert describe_finding(nuclei) == "Finds every nucleus, one number each"
     assert sentence("no such file: x.png (--model)") == "No such file: x.png."
     assert duration(0.04) == "less than 0.1 s"
     assert duration(3.25) == "3.2 s"
