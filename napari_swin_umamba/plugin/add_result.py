@@ -67,7 +67,7 @@ def add_result(
     if segmented.instances:
         values[values > 0] += largest_number_elsewhere(layer.data, placement)
     layer.data[placement.index] = values
-    note_written(layer.metadata, placement, values)
+    note_written(layer, placement, values)
     if is_new:
         viewer.add_layer(layer)
     else:

@@ -51,6 +51,8 @@ def find_layer(
         ours = layer.metadata.get(METADATA_KEY)
         if not isinstance(ours, dict) or any(ours.get(key) != source[key] for key in source):
             continue
+        if ours.get("layer_id") != str(layer.unique_id):
+            continue  # a copy that a person made, metadata and all: to keep, one may assume
         data = layer.data
         if not isinstance(data, np.ndarray) or data.shape != placement.shape:
             continue
@@ -59,10 +61,11 @@ def find_layer(
     return None
 
 
-def note_written(metadata: dict[str, Any], placement: Placement, labels: np.ndarray) -> None:
-    """Remember in a layer's metadata what was just written to a slice."""
-    slices = metadata[METADATA_KEY].setdefault("slices", {})
-    slices[placement.slice_key] = digest(labels)
+def note_written(layer: Any, placement: Placement, labels: np.ndarray) -> None:
+    """Remember in a layer's metadata what was just written to a slice of it."""
+    ours = layer.metadata[METADATA_KEY]
+    ours["layer_id"] = str(layer.unique_id)
+    ours.setdefault("slices", {})[placement.slice_key] = digest(labels)
 
 
 def largest_number_elsewhere(data: np.ndarray, placement: Placement) -> int:

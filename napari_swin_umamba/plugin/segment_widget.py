@@ -154,7 +154,11 @@ class SegmentWidget(QWidget):
         if layer not in self._viewer.layers or shape != reading.view.shape:
             self.outcome.say("warning", "The image changed meanwhile. Segment it again.")
             return
-        labels = add_result(self._viewer, layer, reading, segmented)
+        try:
+            labels = add_result(self._viewer, layer, reading, segmented)
+        except MemoryError:
+            self.outcome.say("error", "Not enough memory for the Labels layer. Close other layers.")
+            return
         self.outcome.say("done", describe_done(segmented, labels.name))
 
     def _on_chosen(self) -> None:

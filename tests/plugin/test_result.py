@@ -9,6 +9,7 @@ import pytest
 pytest.importorskip("napari")
 
 from napari.components import ViewerModel
+from napari.layers import Labels
 
 from napari_swin_umamba.plan import Plan
 from napari_swin_umamba.plugin.add_result import add_result
@@ -91,6 +92,16 @@ def test_rerun_never_overwrites_what_a_person_edited(how: str, make_plan: Callab
     assert second.name == "img – tiny [1]"
     np.testing.assert_array_equal(first.data, edited)
     assert setup.add(disk(2)) is second
+
+
+def test_a_copy_of_the_result_is_left_alone(make_plan: Callable) -> None:
+    setup = Setup((8, 9), make_plan())
+    first = setup.add(disk(1))
+    copy = Labels.create(*first.as_layer_data_tuple())
+    copy.data = first.data.copy()
+    setup.viewer.add_layer(copy)
+    assert setup.add(disk(2)) is first
+    np.testing.assert_array_equal(copy.data, disk(1))
 
 
 def test_another_model_or_image_gets_its_own_layer(make_plan: Callable) -> None:
