@@ -1,41 +1,109 @@
-"""A pool of threads for kernels that release the GIL."""
+"""Run kernels that release the GIL on several threads: torch's own OpenMP team where that is GNU's.
 
+After each of its operations torch's OpenMP threads go on spinning for milliseconds, so that the
+next one starts at once. Threads of our own would share the processors with them, and half of
+every scan would be lost. So tasks go to the same team, through libgomp's entry point for a parallel
+region. Where torch brings another OpenMP (macOS, Windows), and in forked children, where an OpenMP
+team would hang, a pool of Python threads serves.
+"""
+
+import ctypes
+import functools
 import os
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import torch
 
+Task = Callable[[], None]
+
 _pools: dict[tuple[int, int], ThreadPoolExecutor] = {}
+_forked = threading.Event()
 
 
-def run_all(tasks: Sequence[Callable[[], None]]) -> None:
+def run_all(tasks: Sequence[Task], small: bool = False) -> None:
     """Run tasks on ``torch.get_num_threads()`` threads, this one included, and wait for all.
 
-    Safe to call from several threads at once, and in a forked child: a pool belongs to the process
-    that made it, because threads do not survive a fork.
+    Safe to call from several threads at once, and in a forked child.
+
+    Parameters
+    ----------
+    tasks
+        They release the GIL, and may run in any order.
+    small
+        Stay on this thread: the work is less than waking another one costs.
 
     Raises
     ------
     Exception
-        Whatever the first failing task raised.
+        What a task raised; the other tasks run all the same.
     """
-    threads = min(torch.get_num_threads(), len(tasks))
+    threads = 1 if small else min(torch.get_num_threads(), len(tasks))
     if threads <= 1:
         for task in tasks:
             task()
         return
-    futures = [_pool(threads - 1).submit(task) for task in tasks[1:]]
-    tasks[0]()
-    for task, future in zip(reversed(tasks[1:]), reversed(futures), strict=True):
-        # Take over what no thread has begun, from the end, instead of waiting for it.
-        if future.cancel():
-            task()
-        else:
-            future.result()
+    queue = _Queue(tasks)
+    openmp = None if _forked.is_set() else _gnu_openmp()
+    if openmp is not None:
+        body = _REGION(queue.work)
+        openmp.GOMP_parallel(body, None, threads, 0)
+    else:
+        helpers = [_pool(threads - 1).submit(queue.work) for _ in range(threads - 1)]
+        queue.work()
+        for helper in helpers:
+            if not helper.cancel():  # one that never began has nothing left to do
+                helper.result()
+    if queue.errors:
+        raise queue.errors[0]
+
+
+class _Queue:
+    """Tasks that several threads take one by one."""
+
+    def __init__(self, tasks: Sequence[Task]) -> None:
+        self._tasks = iter(tasks)
+        self._lock = threading.Lock()
+        self.errors: list[Exception] = []
+
+    def work(self, _data: object = None) -> None:
+        """Take and run tasks until none is left."""
+        while True:
+            with self._lock:
+                task = next(self._tasks, None)
+            if task is None:
+                return
+            try:
+                task()
+            except Exception as error:  # noqa: BLE001 - raised again on the calling thread
+                self.errors.append(error)
+
+
+_REGION = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+
+
+@functools.cache
+def _gnu_openmp() -> ctypes.CDLL | None:
+    """The libgomp that torch has loaded, or None."""
+    package = Path(torch.__file__).parent
+    for folder in (package.parent / "torch.libs", package / "lib"):
+        for path in sorted(folder.glob("libgomp*.so*")):
+            library = ctypes.CDLL(str(path))
+            if hasattr(library, "GOMP_parallel"):
+                # threads, and flags that name a policy: 0 is the default one
+                library.GOMP_parallel.argtypes = [
+                    *(_REGION, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint)
+                ]
+                library.GOMP_parallel.restype = None
+                os.register_at_fork(after_in_child=_forked.set)
+                return library
+    return None
 
 
 def _pool(threads: int) -> ThreadPoolExecutor:
+    """A pool of this process: threads do not survive a fork."""
     key = (os.getpid(), threads)
     if key not in _pools:
         for stale in [k for k in _pools if k[0] != os.getpid()]:
