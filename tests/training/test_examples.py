@@ -59,7 +59,8 @@ def test_demo_images_are_small() -> None:
 def test_otsu_watershed_parts_touching_discs(demo: ModuleType) -> None:
     rows, columns = np.indices((60, 80))
     discs = [np.hypot(rows - 30, columns - column) < 11 for column in (20, 39, 65)]
-    labels = demo.otsu_watershed(np.where(np.any(discs, axis=0), 200, 10).astype(np.uint8))
+    image = np.where(np.any(discs, axis=0), 200, 10).astype(np.uint8)
+    labels = demo.otsu_watershed(image, min_distance=5)
     assert labels.max() == 3
     assert len({int(labels[30, column]) for column in (20, 39, 65)}) == 3
 
