@@ -171,8 +171,8 @@ def test_split_is_drawn_by_seed_and_parts_the_images(make_dataset) -> None:
 
 def test_split_by_names(make_dataset, tmp_path: Path) -> None:
     samples = scan_dataset(make_dataset()).samples
-    (tmp_path / "val.txt").write_text("cell1\n\ncell3\n")
-    for val in (("cell1", "cell3"), (str(tmp_path / "val.txt"),)):
+    (tmp_path / "val.txt").write_text("cell1\n\ncell3.png\n")
+    for val in (("cell1", "cell3.png"), (str(tmp_path / "val.txt"),)):
         assert [s.name for s in split(samples, val, 0.2, 0)[1]] == ["cell1", "cell3"]
     with pytest.raises(InputError, match=r"'cell9'.*--val"):
         split(samples, ("cell9",), 0.2, 0)

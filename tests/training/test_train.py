@@ -76,6 +76,20 @@ def test_run_leaves_model_scores_curves_and_events(make_dataset, tmp_path: Path)
     assert labels.shape == (64, 72)
 
 
+def test_last_checkpoint_and_configuration_hold_what_resuming_needs(make_dataset) -> None:
+    folder = make_dataset()
+    result = run(folder)
+    last = torch.load(result.model.parent / "last.ckpt", weights_only=True)
+    assert last["global_step"] == 4
+    assert last["optimizer_states"][0]["state"]
+    kept = last["callbacks"]["RunRecorder"]
+    assert kept["best"] == result.score
+    assert [row["step"] for row in kept["rows"]] == [2, 4]
+    config = make_config(**json.loads((result.model.parent / "config.json").read_text()))
+    assert config == make_config(dataset=folder, run=folder.parent / "run", **TINY)
+    assert make_config(**kept["config"]) == config
+
+
 def test_same_seed_same_weights_and_another_seed_others(make_dataset) -> None:
     folder = make_dataset()
     # what happened before in the process must not matter

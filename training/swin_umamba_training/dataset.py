@@ -254,8 +254,9 @@ def split(
     InputError
         A name is unknown, or no image is left to train on.
     """
-    names = _listed_names(val)
     known = {sample.name for sample in samples}
+    # "a3.png" is as clear as "a3"
+    names = {name if name in known else Path(name).stem for name in _listed_names(val)}
     unknown = sorted(names - known)
     if unknown:
         raise InputError(f"no image named '{unknown[0]}' in the data set (--val)")

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from napari_swin_umamba.network import warm_up
 from napari_swin_umamba.network.selective_scan import SelfCheck, active_backend, self_check
 from napari_swin_umamba.segmentation import resolve_device
 
@@ -74,13 +75,15 @@ def examine(device: str = "auto") -> Report:
     """
     chosen, reason = resolve_device(device)
     backend = active_backend(chosen)
+    if backend.name == "numba":
+        warm_up()
     return Report(
         device=str(chosen),
         device_reason=reason or "",
         backend=backend.name,
         backend_reason=backend.reason,
         threads=torch.get_num_threads(),
-        check=self_check(chosen),  # compiles the kernels, forward and backward
+        check=self_check(chosen),
         versions=_versions(),
     )
 
