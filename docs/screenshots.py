@@ -10,6 +10,7 @@ Run it again whenever the window changes, on a computer with a screen or under X
 from __future__ import annotations
 
 import argparse
+import shutil
 import tempfile
 import time
 from collections.abc import Callable
@@ -75,8 +76,11 @@ class Studio:
     def photograph(self, name: str, settle: float = 0.5) -> None:
         """Save the window as ``NAME-THEME.png``."""
         self.wait(settle)
-        path = self.folder / f"{name}-{self.theme}.png"
-        self.viewer.window._qt_window.grab().save(str(path))
+        self.viewer.window._qt_window.grab().save(str(self.picture(name)))
+
+    def picture(self, name: str) -> Path:
+        """Return the file of a picture."""
+        return self.folder / f"{name}-{self.theme}.png"
 
     def open_sample(self, sample: Callable[[], list]) -> None:
         """Show a sample image."""
@@ -112,6 +116,8 @@ def photograph_segment(studio: Studio, model: Path | None) -> None:
     studio.open_sample(crowded_nuclei)
     studio.run()
     studio.photograph("segment-crowded")
+    if studio.theme == "dark":
+        shutil.copy(studio.picture("segment-crowded"), studio.folder / "segment.png")  # README
 
 
 def main() -> None:
