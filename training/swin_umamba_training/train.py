@@ -77,7 +77,7 @@ def train(config: TrainConfig, on_event: OnEvent | None = None) -> TrainResult:
     folder.check(config.overwrite)
     device, device_note = resolve_device(config.device)
     dataset = scan_dataset(config.dataset, config.instances)
-    training, validation = split(dataset.samples, config.val, config.val_fraction, config.seed)
+    parts = split(dataset.samples, config.val, config.val_fraction, config.seed)
     with _quiet(), torch.random.fork_rng(devices=None if device.type == "cuda" else []):
         torch.manual_seed(config.seed)
         start = prepare_start(dataset, config)
@@ -85,14 +85,14 @@ def train(config: TrainConfig, on_event: OnEvent | None = None) -> TrainResult:
         _save_config(config, folder)
         with EventLog(folder.events, on_event) as log:
             notes = (*dataset.notes, *start.notes, *([device_note] if device_note else []))
-            _announce(log, config, start, (training, validation), device, notes)
+            _announce(log, config, start, parts, device, notes)
             if device.type == "cpu":
                 _warm_up(start)
             clock = RunClock(config)
-            model = _describe(config, dataset, start, (training, validation))
+            model = _describe(config, dataset, start, parts)
             recorder = RunRecorder(folder, log, clock, config, model)
             try:
-                _fit(config, dataset, start, (training, validation), device, clock, recorder)
+                _fit(config, dataset, start, parts, device, clock, recorder)
             except SystemExit as error:  # what Lightning makes of Ctrl-C
                 raise KeyboardInterrupt from error
             result = TrainResult(
@@ -116,13 +116,13 @@ def _fit(
     config: TrainConfig,
     dataset: Dataset,
     start: Start,
-    samples: Split,
+    parts: Split,
     device: torch.device,
     clock: RunClock,
     recorder: RunRecorder,
 ) -> None:
     """Run Lightning's loop, of which only loop, device handling and clipping are used."""
-    training, validation = (ImageStore(part, dataset, start.plan) for part in samples)
+    training, validation = (ImageStore(part, dataset, start.plan) for part in parts)
     module = SegmentationModule(start.network, start.plan, config, lambda: clock.progress)
     trainer = lightning.Trainer(
         accelerator=device.type,
@@ -168,7 +168,7 @@ def _announce(
     log: EventLog,
     config: TrainConfig,
     start: Start,
-    samples: Split,
+    parts: Split,
     device: torch.device,
     notes: tuple[str, ...],
 ) -> None:
@@ -180,8 +180,8 @@ def _announce(
         device=str(device),
         steps=config.max_steps if config.minutes is None or config.steps else None,
         minutes=config.minutes,
-        training_images=len(samples[0]),
-        validation_images=len(samples[1]),
+        training_images=len(parts[0]),
+        validation_images=len(parts[1]),
         classes=[item.name for item in plan.classes],
         patch=list(plan.patch),
         batch=config.batch,
@@ -191,11 +191,11 @@ def _announce(
     )
 
 
-def _describe(config: TrainConfig, dataset: Dataset, start: Start, samples: Split) -> Model:
+def _describe(config: TrainConfig, dataset: Dataset, start: Start, parts: Split) -> Model:
     """The model as it will be saved: its network is the one in training."""
     training = {
-        "images": len(samples[0]),
-        "validation_images": [sample.name for sample in samples[1]],
+        "images": len(parts[0]),
+        "validation_images": [sample.name for sample in parts[1]],
         "init": config.init,
         "seed": config.seed,
         "batch": config.batch,
