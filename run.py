@@ -56,11 +56,13 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
-def run(command: Sequence[str | Path], env: Mapping[str, str] | None = None) -> int:
-    """Show a command, run it, return its exit status."""
+def run(
+    command: Sequence[str | Path], env: Mapping[str, str] | None = None, folder: Path = ROOT
+) -> int:
+    """Show a command, run it in a folder, return its exit status."""
     words = [str(word) for word in command]
     say("$ " + shlex.join(words))
-    return subprocess.run(words, cwd=ROOT, env=env, check=False).returncode
+    return subprocess.run(words, cwd=folder, env=env, check=False).returncode
 
 
 def quietly(command: Sequence[str | Path]) -> bool:
@@ -236,7 +238,8 @@ def demo(arguments: Sequence[str]) -> int:
     if windows and not prepare_windows():
         raise Failed("Leave out --napari to run the demo without a window.")
     python = install(["all"] if windows else [])
-    return run([python, ROOT / "examples" / "nuclei" / "demo.py", *arguments])
+    # Where the caller is, so that a relative --out means what it says.
+    return run([python, ROOT / "examples" / "nuclei" / "demo.py", *arguments], folder=Path.cwd())
 
 
 def test(arguments: Sequence[str]) -> int:

@@ -38,7 +38,7 @@ def ran(script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Commands that run.py ran, each as one line; all succeed."""
     lines: list[str] = []
 
-    def record(command: Sequence[Any], env: Any = None) -> int:
+    def record(command: Sequence[Any], env: Any = None, folder: Any = None) -> int:
         lines.append(" ".join(str(word) for word in command))
         return 0
 
