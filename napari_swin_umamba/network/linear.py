@@ -12,9 +12,9 @@ _X86 = platform.machine().lower() in ("x86_64", "amd64")
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Apply a linear layer to every pixel of a feature map.
 
-    On x86 processors the product runs as a 1x1 convolution: oneDNN's code for it is compiled for
-    the processor at hand, while the BLAS that ``functional.linear`` calls is up to 2.5 times slower
-    on AMD (``benchmarks/cpu.py`` has the figures).
+    On x86 processors float32 products run as 1x1 convolutions: oneDNN's code for them is compiled
+    for the processor at hand, while the BLAS that ``functional.linear`` calls takes twice as long
+    on AMD (``docs/decisions/0042``).
 
     Parameters
     ----------
@@ -27,10 +27,20 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     -------
     Tensor, ``(B, H, W, E)``
     """
-    if not (_X86 and x.device.type == "cpu" and torch.backends.mkldnn.is_available()):
+    if not _suits_onednn(x, weight):
         return functional.linear(x, weight, bias)
     # conv2d itself would not take oneDNN for one image on one thread.
     y = torch.mkldnn_convolution(
         x.permute(0, 3, 1, 2), weight[:, :, None, None], bias, (0, 0), (1, 1), (1, 1), 1
     )
     return y.permute(0, 2, 3, 1)
+
+
+def _suits_onednn(x: Tensor, weight: Tensor) -> bool:
+    return (
+        _X86
+        and x.device.type == "cpu"
+        and x.dtype == weight.dtype == torch.float32
+        and not torch.is_autocast_enabled("cpu")  # which casts what linear takes, not this
+        and torch.backends.mkldnn.is_available()
+    )

@@ -117,3 +117,28 @@ def test_patch_expand_puts_fine_pixels_row_by_row() -> None:
         y = layer(torch.tensor([[[[1.0], [10.0]]]]))
 
     assert y[0, :, :, 0].tolist() == [[0, 1, 0, 10], [2, 3, 20, 30]]
+
+
+def test_networks_run_in_double_precision_and_under_autocast() -> None:
+    torch.manual_seed(0)
+    network = build_network(TINY, 1, 2).eval()
+    image = torch.randn(1, 1, 32, 64)
+    with torch.inference_mode():
+        expected = network(image)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            half = network(image)
+        double = network.double()(image.double())
+
+    assert double.dtype == torch.float64
+    torch.testing.assert_close(double.float(), expected, rtol=1e-3, atol=1e-4)
+    assert (half.float() - expected).abs().max() < 0.1 * expected.abs().max()
+
+
+def test_a_training_step_runs_under_autocast() -> None:
+    torch.manual_seed(0)
+    network = build_network(TINY, 1, 2)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = network(torch.randn(1, 1, 32, 32)).float().square().mean()
+    loss.backward()
+
+    assert all(torch.isfinite(p.grad).all() for p in network.parameters() if p.grad is not None)

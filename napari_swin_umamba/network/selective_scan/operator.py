@@ -42,7 +42,7 @@ def selective_scan_2d(
     Returns
     -------
     Tensor, ``(B, H, W, D)``
-        float32, or float64 where the reference backend is given float64.
+        float32; float64 where ``u`` is, though only the reference computes in it.
 
     Raises
     ------
@@ -55,10 +55,11 @@ def selective_scan_2d(
     inputs = (u, x_dbl, dt_weight, dt_bias, A, D)
     name = resolve_backend(u.device, backend, steps=u.shape[1] * u.shape[2]).name
     dtype = torch.float64 if u.dtype == torch.float64 and name == "reference" else torch.float32
+    given_dtype = u.dtype
     u, x_dbl, dt_weight, dt_bias, A, D = (x.to(dtype).contiguous() for x in inputs)
     keep_states = torch.is_grad_enabled() and any(x.requires_grad for x in inputs)
     y: Tensor = _scan(u, x_dbl, dt_weight, dt_bias, A, D, name, keep_states)[0]
-    return y
+    return y.to(torch.float64) if given_dtype == torch.float64 else y
 
 
 def _check_shapes(
