@@ -95,6 +95,32 @@ def test_f1_takes_the_matching_with_most_pairs() -> None:
     assert instance_f1(prediction, truth, 0.65).tp == 1
 
 
+def test_f1_of_an_object_cut_into_halves_counts_one_of_them() -> None:
+    truth = np.zeros((20, 40), np.int32)
+    truth[5:10, 5:25] = 1
+    prediction = truth.copy()
+    prediction[5:10, 15:25] = 2
+    assert instance_f1(prediction, truth, 0.5) == InstanceScore(1, 1, 0)
+
+
+def test_f1_finds_another_partner_below_one_half() -> None:
+    """Both true objects overlap most with one predicted object; one of them has a second."""
+    truth = np.zeros((20, 40), np.int32)
+    truth[5:10, 5:11], truth[5:10, 11:20] = 1, 2
+    prediction = np.zeros_like(truth)
+    prediction[5:10, 5:15], prediction[5:10, 15:20] = 1, 2
+    # IoUs: (1, 1) 6/10, (2, 1) 4/15, (2, 2) 5/9
+    assert instance_f1(prediction, truth, 0.25) == InstanceScore(2, 0, 0)
+
+
+def test_f1_of_very_many_objects_needs_no_table_of_all_pairs() -> None:
+    """A table of 90,000 times 90,000 counts would be 60 GiB."""
+    rows, columns = np.indices((1204, 1204)) // 4
+    truth = rows * 301 + columns + 1
+    score = instance_f1(truth[::-1], truth)
+    assert (score.tp, score.fp, score.fn) == (299 * 299, 0, 0)
+
+
 def test_f1_without_objects() -> None:
     empty, one = np.zeros((20, 20), np.int32), np.zeros((20, 20), np.int32)
     one[5:10, 5:10] = 1
