@@ -214,7 +214,8 @@ def write_model_file(
         beyond the range of `dtype`), or the path cannot be written.
     """
     import torch
-    from safetensors.torch import save_file
+    from safetensors import SafetensorError
+    from safetensors.torch import save
 
     if path.suffix != ".safetensors":
         raise InputError(f"cannot save a model as {path.name}: the name must end in .safetensors")
@@ -233,7 +234,14 @@ def write_model_file(
             raise InputError(f"the model is not saved: '{key}' has values that are not finite")
     with atomic_path(path, overwrite=True) as temporary:
         # One key only: safetensors writes several in an order that changes from run to run.
-        save_file(tensors, temporary, {_KEY: json.dumps(metadata, ensure_ascii=False)})
+        text = {_KEY: json.dumps(metadata, ensure_ascii=False)}
+        try:
+            data = save(tensors, text)
+        except SafetensorError as error:
+            raise InputError(f"cannot save the model {path}: {error}") from error
+        # Not save_file: its files can be read by their owner only, and its error for a full disk
+        # is no OSError.
+        temporary.write_bytes(data)
     return path
 
 

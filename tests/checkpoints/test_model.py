@@ -275,12 +275,38 @@ def test_a_failed_save_keeps_the_old_file(
     path = model.save(tmp_path / "x.safetensors")
     before = path.read_bytes()
 
-    def full(tensors: object, file: Path, metadata: object) -> None:
-        Path(file).write_bytes(b"half")
+    def full(file: Path, data: bytes) -> None:
+        with open(file, "wb") as half:
+            half.write(data[: len(data) // 2])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("safetensors.torch.save_file", full)
-    with pytest.raises(InputError, match="No space left"):
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(InputError, match="x.safetensors: No space left.*choose another place"):
         model.save(path)
+    monkeypatch.undo()
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limit on the size of a file")
+def test_a_disk_that_refuses_the_data_is_one_line(model: Model, tmp_path: Path) -> None:
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        with pytest.raises(InputError, match="cannot write .*x.safetensors: File too large") as e:
+            model.save(tmp_path / "x.safetensors")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "\n" not in str(e.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_others_may_read_a_model_where_they_may_read_other_files(
+    model: Model, tmp_path: Path
+) -> None:
+    plain = tmp_path / "plain"
+    plain.write_text("")
+    path = model.save(tmp_path / "x.safetensors")
+    assert path.stat().st_mode == plain.stat().st_mode
