@@ -10,7 +10,7 @@ import pytest
 import tifffile
 
 from napari_swin_umamba.errors import InputError
-from swin_umamba_training.dataset import scan_dataset, split
+from swin_umamba_training.dataset import check_objects, scan_dataset, split
 
 
 def test_semantic_masks(make_dataset) -> None:
@@ -29,6 +29,47 @@ def test_instance_masks_when_told(make_dataset) -> None:
     dataset = scan_dataset(folder, instances=True)
     assert dataset.instances
     assert dataset.values == ()
+
+
+def shrink_objects(mask: Path, kept: int) -> None:
+    """Leave 4 pixels of every object but the first `kept`."""
+    labels = iio.imread(mask)
+    for number in range(kept + 1, labels.max() + 1):
+        labels.flat[np.flatnonzero(labels == number)[4:]] = 0
+    iio.imwrite(mask, labels)
+
+
+def test_objects_too_small_to_learn_are_counted(make_dataset) -> None:
+    folder = make_dataset("instances")
+    samples = scan_dataset(folder, instances=True).samples
+    assert check_objects(samples[1:], samples[:1]) == ()
+    shrink_objects(folder / "masks" / "cell0.png", kept=2)
+    total = sum(sample.objects for sample in samples)
+    dropped = samples[0].objects - 2
+    samples = scan_dataset(folder, instances=True).samples
+    assert check_objects(samples, ()) == (
+        f"{dropped} of {total} objects have fewer than 16 pixels and are left out",
+    )
+
+
+def test_objects_that_are_all_too_small_are_refused(make_dataset) -> None:
+    folder = make_dataset("instances")
+    for file in sorted((folder / "masks").iterdir())[:3]:
+        shrink_objects(file, kept=0)
+    samples = scan_dataset(folder, instances=True).samples
+    with pytest.raises(InputError, match=r"none of the \d+ objects.* 16 pixels.*--semantic"):
+        check_objects(samples[:3], samples[3:])
+    notes = check_objects(samples[2:], samples[:2])
+    assert "left out" in notes[0]
+    assert "no object to find" in notes[1]
+
+
+def test_objects_in_validation_images_alone_are_refused(make_dataset) -> None:
+    folder = make_dataset("instances", images=2)
+    iio.imwrite(folder / "masks" / "cell0.png", np.zeros((64, 72), np.uint8))
+    samples = scan_dataset(folder, instances=True).samples
+    with pytest.raises(InputError, match="no training image holds an object.*--val"):
+        check_objects(samples[:1], samples[1:])
 
 
 def test_masks_of_zero_and_255_are_classes_zero_and_one(make_dataset) -> None:

@@ -168,6 +168,17 @@ def test_without_validation_the_last_model_is_kept(make_dataset) -> None:
     assert "val_loss" not in (result.model.parent / "scores.csv").read_text()
 
 
+def test_objects_all_too_small_leave_no_folder(make_dataset) -> None:
+    folder = make_dataset("instances")
+    for file in (folder / "masks").iterdir():
+        dots = np.zeros((64, 72), np.uint8)
+        dots[8:56:4, 8:56:4] = np.arange(1, 145).reshape(12, 12)
+        iio.imwrite(file, dots)
+    with pytest.raises(InputError, match="none of the 432 objects"):
+        run(folder)
+    assert not (folder.parent / "run").exists()
+
+
 def test_empty_masks_among_painted_ones_train(make_dataset) -> None:
     folder = make_dataset("instances")
     iio.imwrite(folder / "masks" / "cell1.png", np.zeros((64, 72), np.uint8))

@@ -11,7 +11,7 @@ first step and not after an hour; a training run then reads images as it needs t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +20,14 @@ from numpy.typing import NDArray
 from napari_swin_umamba.errors import InputError
 from napari_swin_umamba.images import Image, channels_first, read_image, read_labels
 from swin_umamba_training.targets import (
+    MIN_OBJECT_PIXELS,
     MaskSummary,
     are_instances,
     class_values,
     summarize_mask,
 )
 
-__all__ = ["Dataset", "Sample", "read_pair", "scan_dataset", "split"]
+__all__ = ["Dataset", "Sample", "check_objects", "read_pair", "scan_dataset", "split"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,10 @@ class Sample:
     image: Path
     mask: Path
     shape: tuple[int, int] = (0, 0)
+    objects: int = 0
+    """Foreground values in the mask."""
+    small: int = 0
+    """Of these, the ones that are too small for an object."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +85,11 @@ def scan_dataset(path: Path, instances: bool | None = None) -> Dataset:
     checked = []
     for sample in samples:
         image, mask = read_pair(sample)
-        summaries.append(summarize_mask(sample.mask.name, mask))
-        checked.append(Sample(sample.name, sample.image, sample.mask, mask.shape))
+        summary = summarize_mask(sample.mask.name, mask)
+        summaries.append(summary)
+        checked.append(
+            replace(sample, shape=mask.shape, objects=summary.labels, small=summary.small)
+        )
         heads.append(_look_at(image))
     channels, rgb = _common_channels(heads)
     _check_values(path, summaries)
@@ -287,3 +295,46 @@ def _listed_names(val: Sequence[str]) -> set[str]:
         else:
             names.add(entry)
     return names
+
+
+def check_objects(training: Sequence[Sample], validation: Sequence[Sample]) -> tuple[str, ...]:
+    """See that numbered objects are large enough to learn from, and say which are left out.
+
+    Parameters
+    ----------
+    training, validation
+        Samples whose masks number objects.
+
+    Returns
+    -------
+    tuple of str
+        Notes for people: how many objects are dropped, and whether any is left to validate with.
+
+    Raises
+    ------
+    InputError
+        No training image holds an object that is large enough.
+    """
+    objects = sum(sample.objects for sample in training)
+    if objects == 0:
+        raise InputError(
+            "no training image holds an object, all are in validation images; "
+            "choose these with --val, or paint more masks"
+        )
+    if objects == sum(sample.small for sample in training):
+        raise InputError(
+            f"none of the {objects:,} objects in the training images has {MIN_OBJECT_PIXELS} "
+            "pixels or more, so there is nothing to learn; enlarge images and masks, or train "
+            "on classes (--semantic)"
+        )
+    everything = (*training, *validation)
+    notes = []
+    if small := sum(sample.small for sample in everything):
+        total = sum(sample.objects for sample in everything)
+        notes.append(
+            f"{small:,} of {total:,} objects have fewer than {MIN_OBJECT_PIXELS} pixels "
+            "and are left out"
+        )
+    if validation and all(sample.objects == sample.small for sample in validation):
+        notes.append("the validation images hold no object to find: their F1 says little")
+    return tuple(notes)

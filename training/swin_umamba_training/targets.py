@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_swin_umamba.errors import InputError
+from napari_swin_umamba.plan import Plan
 
 __all__ = [
     "IGNORE",
@@ -28,6 +29,8 @@ INTERIOR, BOUNDARY = 1, 2
 
 MAX_CLASSES = 64
 """More values than this in semantic masks is taken for a mistake."""
+MIN_OBJECT_PIXELS: int = Plan.model_fields["min_object_pixels"].default
+"""Smaller objects are not learned, for models do not report them either."""
 _CERTAINLY_INSTANCES = 20
 """Labels in one mask, each in one piece, from which nobody would mean classes."""
 _CROSS = ndimage.generate_binary_structure(2, 1)
@@ -42,6 +45,8 @@ class MaskSummary:
     """Values that occur, ascending; 0 is background."""
     in_one_piece: int
     """Number of foreground values whose pixels all touch."""
+    small: int = 0
+    """Number of foreground values on fewer than :data:`MIN_OBJECT_PIXELS` pixels."""
 
     @property
     def labels(self) -> int:
@@ -51,14 +56,15 @@ class MaskSummary:
 
 def summarize_mask(name: str, mask: NDArray[np.integer]) -> MaskSummary:
     """Look at a mask ``(Y, X)`` without keeping it."""
-    values, compact = np.unique(mask, return_inverse=True)
+    values, compact, counts = np.unique(mask, return_inverse=True, return_counts=True)
     compact = compact.reshape(mask.shape).astype(np.int32)
     pieces = 0
     eight = np.ones((3, 3))
     for index, box in enumerate(ndimage.find_objects(compact + 1)):
         if values[index] != 0 and box is not None:
             pieces += int(ndimage.label(compact[box] == index, eight)[1] == 1)
-    return MaskSummary(name, tuple(int(value) for value in values), pieces)
+    small = int(((values != 0) & (counts < MIN_OBJECT_PIXELS)).sum())
+    return MaskSummary(name, tuple(int(value) for value in values), pieces, small)
 
 
 def are_instances(summaries: Sequence[MaskSummary]) -> bool:

@@ -21,7 +21,7 @@ from napari_swin_umamba.files import atomic_path
 from napari_swin_umamba.plan import PATCH_MULTIPLE
 from napari_swin_umamba.segmentation import resolve_device
 from swin_umamba_training.config import TrainConfig
-from swin_umamba_training.dataset import Dataset, Sample, scan_dataset, split
+from swin_umamba_training.dataset import Dataset, Sample, check_objects, scan_dataset, split
 from swin_umamba_training.events import EventLog, OnEvent
 from swin_umamba_training.module import SegmentationModule
 from swin_umamba_training.planning import Start, prepare_start
@@ -78,13 +78,14 @@ def train(config: TrainConfig, on_event: OnEvent | None = None) -> TrainResult:
     device, device_note = resolve_device(config.device)
     dataset = scan_dataset(config.dataset, config.instances)
     parts = split(dataset.samples, config.val, config.val_fraction, config.seed)
+    sizes = check_objects(*parts) if dataset.instances else ()
     with _quiet(), torch.random.fork_rng(devices=None if device.type == "cuda" else []):
         torch.manual_seed(config.seed)
         start = prepare_start(dataset, config)
         folder.create(config.overwrite)
         _save_config(config, folder)
         with EventLog(folder.events, on_event) as log:
-            notes = (*dataset.notes, *start.notes, *([device_note] if device_note else []))
+            notes = (*dataset.notes, *sizes, *start.notes, *([device_note] if device_note else []))
             _announce(log, config, start, parts, device, notes)
             if device.type == "cpu":
                 _warm_up(start)
