@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Cancelled", "InputError"]
+__all__ = ["Cancelled", "InputError", "shown"]
 
 
 class InputError(ValueError):
@@ -16,3 +16,10 @@ class InputError(ValueError):
 
 class Cancelled(Exception):  # noqa: N818 - it is not an error: a person asked for it
     """Work was stopped because ``should_stop()`` returned True; nothing was written."""
+
+
+def shown(value: object, longest: int = 80) -> str:
+    """Return a value as a message can hold it: on one line, cut to `longest` characters."""
+    plain = isinstance(value, str) and value.isprintable()
+    text = f"'{value}'" if plain else " ".join(repr(value).split())
+    return text if len(text) <= longest else text[: longest - 3] + "..."

@@ -8,9 +8,35 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from napari_swin_umamba.errors import InputError
+from napari_swin_umamba.errors import InputError, shown
 
-__all__ = ["atomic_path", "check_output"]
+__all__ = ["as_path", "atomic_path", "check_output"]
+
+_LONGEST = 250  # characters of a path in a message; more would bury what is wrong with it
+
+
+def as_path(value: object) -> Path:
+    """Turn what a person named as a file into a path, with ``~`` expanded.
+
+    Parameters
+    ----------
+    value
+        A string or a path object; anything else is refused.
+
+    Raises
+    ------
+    InputError
+        It is neither, or it is empty, or no file can have such a name.
+    """
+    if not isinstance(value, str | os.PathLike):
+        raise InputError(f"{shown(value)} is not the path of a file; give its name as text")
+    text = os.fspath(value)
+    if not isinstance(text, str) or not text or "\0" in text:
+        raise InputError(f"{shown(text)} is not the path of a file; give the name of a file")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:  # ~name of a person who is not known here
+        raise InputError(f"{shown(text)} is not the path of a file: {error}") from error
 
 
 def check_output(path: str | os.PathLike[str], overwrite: bool = False) -> Path:
@@ -31,9 +57,9 @@ def check_output(path: str | os.PathLike[str], overwrite: bool = False) -> Path:
     Raises
     ------
     InputError
-        The path is a folder, exists already, or its folder cannot be made or written to.
+        The path is none, is a folder, exists already, or its folder cannot be made or written to.
     """
-    path = Path(path).expanduser()
+    path = as_path(path)
     try:
         if path.is_dir():
             raise InputError(f"cannot write {path}: it is a folder; give the name of a file")
@@ -93,4 +119,5 @@ def _flush_to_disk(path: Path) -> None:
 
 def _cannot_write(path: Path, error: OSError) -> InputError:
     reason = error.strerror or str(error)
-    return InputError(f"cannot write {path}: {reason}; choose another place")
+    name = str(path) if len(str(path)) <= _LONGEST else shown(str(path), _LONGEST)
+    return InputError(f"cannot write {name}: {reason}; choose another place")

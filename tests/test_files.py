@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from napari_swin_umamba.errors import InputError
-from napari_swin_umamba.files import atomic_path, check_output
+from napari_swin_umamba.files import as_path, atomic_path, check_output
 
 
 def test_a_written_file_appears(tmp_path: Path) -> None:
@@ -52,6 +52,14 @@ def test_places_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot write"):
         check_output(tmp_path / "file" / "out.txt")
+
+
+@pytest.mark.parametrize("path", [None, 3, "", b"bytes", "a\0b", "~nobody-of-this-name/x"])
+def test_what_is_no_path(path: object) -> None:
+    with pytest.raises(InputError, match="is not the path of a file"):
+        as_path(path)
+    with pytest.raises(InputError, match="is not the path of a file"):
+        check_output(path)
 
 
 def test_a_disk_error_while_writing_is_one_line(tmp_path: Path) -> None:

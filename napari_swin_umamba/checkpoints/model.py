@@ -14,7 +14,8 @@ from napari_swin_umamba.checkpoints.native import (
     read_weights,
     write_model_file,
 )
-from napari_swin_umamba.errors import InputError
+from napari_swin_umamba.errors import InputError, shown
+from napari_swin_umamba.files import as_path
 from napari_swin_umamba.plan import Plan
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class Model:
         InputError
             The path cannot be written, or the weights are not finite.
         """
-        path = Path(path).expanduser()
+        path = as_path(path)
         state = self.network.state_dict()
         info = self.info.stamped()
         return write_model_file(path, state, name=self.name, plan=self.plan, info=info, dtype=dtype)
@@ -133,17 +134,30 @@ def _locate(source: str | os.PathLike[str]) -> Path:
     bundled = bundled_models()
     if isinstance(source, str) and source in bundled:
         return bundled[source]
-    path = Path(source).expanduser()
-    if path.is_dir():
+    names = ", ".join(bundled) or "none"
+    choices = f"give a bundled model ({names}) or the path of a .safetensors file (--model)"
+    if not isinstance(source, str | os.PathLike):
+        raise InputError(f"{shown(source)} is not a model; {choices}")
+    if not os.fspath(source):
+        raise InputError(f"the name of the model is empty; {choices}")
+    path = as_path(source)
+    try:
+        is_folder, is_file = path.is_dir(), path.is_file()
+    except OSError as error:  # a name that is too long, a folder that may not be entered
+        reason = error.strerror or error
+        raise InputError(
+            f"cannot read the model {shown(str(path), 250)}: {reason} (--model)"
+        ) from error
+    if is_folder:
         raise InputError(f"{path} is a folder; give a .safetensors model file (--model)")
-    if path.is_file():
+    if is_file:
         if path.suffix.lower() in _PICKLES:
             raise InputError(
                 f"{path.name} is a pickle, which can run code when read; give a .safetensors "
                 "model saved by this program (--model)"
             )
         return path
-    names = ", ".join(bundled) or "none"
     raise InputError(
-        f"unknown model '{source}': neither a file nor a bundled model ({names}) (--model)"
+        f"unknown model {shown(os.fspath(source), 250)}: neither a file nor a bundled model "
+        f"({names}) (--model)"
     )

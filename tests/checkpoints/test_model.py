@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -125,6 +126,27 @@ def test_bundled_models_have_a_valid_header() -> None:
 def test_no_such_model() -> None:
     with pytest.raises(InputError, match="unknown model 'nucleii'.*--model"):
         load_model("nucleii")
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        (None, "^None is not a model; give a bundled model .*--model"),
+        (3, "^3 is not a model"),
+        (np.zeros((50, 50)), r"^array\(\[\[.*\.\.\. is not a model"),
+        (b"nuclei", "^b'nuclei' is not a model"),
+        ("", "name of the model is empty; give a bundled model .*--model"),
+        ("x" * 5000, r"'x+\.\.\.: .*--model"),  # too long for a file: an error, or no such file
+        ("~nobody-of-this-name/m.safetensors", "home directory"),
+        ("a\0b", "not the path of a file"),
+    ],
+)
+def test_what_is_no_name_of_a_model(source: object, words: str) -> None:
+    for read in (load_model, read_model_header):
+        with pytest.raises(InputError, match=words) as caught:
+            read(source)
+        assert "\n" not in str(caught.value)
+        assert len(str(caught.value)) < 400
 
 
 def test_a_folder(tmp_path: Path) -> None:
@@ -266,6 +288,11 @@ def test_bad_names_are_refused(model: Model, tmp_path: Path) -> None:
         model.save(tmp_path / "x.pt")
     with pytest.raises(InputError, match="cannot be a model's name"):
         Model(model.network, PLAN, "a/b").save(tmp_path / "x.safetensors")
+    with pytest.raises(InputError, match="^None is not the path of a file"):
+        model.save(None)
+    with pytest.raises(InputError, match="cannot write .*too long") as caught:
+        model.save(tmp_path / ("x" * 5000 + ".safetensors"))
+    assert len(str(caught.value)) < 400
     assert list(tmp_path.iterdir()) == []
 
 
