@@ -112,12 +112,12 @@ def photograph_segment(studio: Studio, model: Path | None) -> None:
 
     studio.run()
     studio.photograph("segment-done")
+    if studio.theme == "dark":
+        shutil.copy(studio.picture("segment-done"), studio.folder / "segment.png")  # README
     studio.viewer.layers.clear()
     studio.open_sample(crowded_nuclei)
     studio.run()
     studio.photograph("segment-crowded")
-    if studio.theme == "dark":
-        shutil.copy(studio.picture("segment-crowded"), studio.folder / "segment.png")  # README
 
 
 def main() -> None:

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 __all__ = ["LoadedModel", "Progress", "SegmentTask", "run_segmentation"]
 
 _NETWORK_LOGGER = "napari_swin_umamba.network"
+_SAID_BEFORE = ("axes of", "colours turned", "grey image repeated", "transparency")
+"""Beginnings of notes on what the widget said under *Read as* before the run."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +145,7 @@ def run_segmentation(
         labels=result.labels,
         instances=result.instances,
         plan=model.plan,
-        notes=result.notes,
+        notes=tuple(note for note in result.notes if not note.startswith(_SAID_BEFORE)),
         provenance=_provenance(task, model, model_sha256, str(device)),
         seconds=time.perf_counter() - started,
         runtime=_runtime(device),

@@ -139,6 +139,17 @@ def test_objects_in_a_colour_image(
     assert "object" in widget.outcome.text
 
 
+def test_what_was_said_before_the_run_is_not_said_again(
+    viewer: Any, widget: Any, make_model: Callable, click: Click, wait_for_end: Callable
+) -> None:
+    viewer.add_image(np.random.default_rng(0).random((40, 36)), name="grey")
+    widget.model_row.import_file(make_model("rgb", channels=("red", "green", "blue"), rgb=True))
+    assert "grey, repeated as red, green and blue" in widget.reading_text.text()
+    click(widget.run_row.run_button)
+    wait_for_end(widget)
+    assert widget.outcome.text.endswith("Layer: “grey – rgb”.")
+
+
 def test_cancel_changes_nothing(
     viewer: Any,
     widget: Any,
