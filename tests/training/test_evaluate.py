@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import imageio.v3 as iio
@@ -84,8 +85,11 @@ def test_what_cannot_be_scored(golden: tuple[Path, Path], tmp_path: Path) -> Non
         ((tmp_path / "no.png", truth), {}, r"no such file.*PRED"),
         ((prediction.parent, truth), {}, "two files or two folders"),
         ((prediction, truth), {"metrics": ["iou"]}, "'iou'.*--metric"),
-        ((prediction, truth), {"tolerance": 0.0}, "--tolerance"),
-        ((prediction, truth), {"classes": 0}, "--classes"),
+        ((prediction, truth), {"tolerance": 0.0}, "not 0.0.*--tolerance"),
+        ((prediction, truth), {"metrics": ["nsd"], "tolerance": math.inf}, "inf.*--tolerance"),
+        ((prediction, truth), {"tolerance": math.nan}, "nan.*--tolerance"),
+        ((prediction, truth), {"classes": 0}, "not 0.*--classes"),
+        ((prediction, truth), {"classes": 100_000}, "64, not 100000.*--classes"),
         ((prediction, truth), {"iou": 1.5}, "--iou"),
         ((many, truth), {}, "16,799 classes.*--metric f1"),
         ((other_size, truth), {}, "one size"),

@@ -16,10 +16,12 @@ DEFAULT_STEPS = 1000
 """Length of a run that is given neither steps nor minutes."""
 MAX_STEPS = 10_000_000
 """Upper bound of a run that is limited by time alone."""
+MAX_PATCH = 4096
+"""Edge of the largest patch: training on one takes tens of gigabytes even in the tiny network."""
 
 
 class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class AugmentationConfig(_Settings):
@@ -62,9 +64,9 @@ class TrainConfig(_Settings):
     """Stop after this time, whatever the number of steps."""
     patch: tuple[int, int] | None = None
     """Height and width of training patches in pixels; by default up to 256, by image size."""
-    batch: int = Field(4, ge=1)
+    batch: int = Field(4, ge=1, le=4096)
     """Patches in a step."""
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**64)
     """Decides start weights, validation images, patches and augmentation."""
 
     instances: bool | None = None
@@ -90,7 +92,7 @@ class TrainConfig(_Settings):
     augmentation: AugmentationConfig = AugmentationConfig()
     device: str = "auto"
     """``auto``, ``cpu``, ``cuda`` or ``mps``."""
-    workers: int = Field(0, ge=0)
+    workers: int = Field(0, ge=0, le=256)
     """Processes that prepare patches; 0: in the training process. Does not change the result."""
 
     @field_validator("patch")
@@ -98,6 +100,8 @@ class TrainConfig(_Settings):
     def _check_patch(cls, patch: tuple[int, int] | None) -> tuple[int, int] | None:
         if patch and any(size < PATCH_MULTIPLE or size % PATCH_MULTIPLE for size in patch):
             raise ValueError(f"must be multiples of {PATCH_MULTIPLE}, not {patch[0]}x{patch[1]}")
+        if patch and max(patch) > MAX_PATCH:
+            raise ValueError(f"must be at most {MAX_PATCH} pixels, not {patch[0]}x{patch[1]}")
         return patch
 
     @model_validator(mode="after")
@@ -157,4 +161,6 @@ def make_config(**values: object) -> TrainConfig:
         problem = error.errors(include_url=False)[0]
         field = str(problem["loc"][0]) if problem["loc"] else "init"
         message = problem["msg"].removeprefix("Value error, ")
+        if problem["type"] != "value_error":  # pydantic's own words do not say what was received
+            message = f"{message[0].lower()}{message[1:]}, not '{problem['input']}'"
         raise InputError(f"--{field.replace('_', '-')}: {message}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,12 +113,14 @@ def _check(metrics: Sequence[str], tolerance: float, classes: int | None, iou: f
     if unknown or not metrics:
         what = f"unknown metric '{unknown[0]}'" if unknown else "no metric"
         raise InputError(f"{what}: use {', '.join(METRICS)} (--metric)")
-    if not tolerance > 0:
-        raise InputError(f"the tolerance must be above 0, not {tolerance} (--tolerance)")
+    if not 0 < tolerance < math.inf:
+        raise InputError(f"the tolerance must be a number above 0, not {tolerance} (--tolerance)")
     if not 0 < iou <= 1:
         raise InputError(f"the overlap must lie in (0, 1], not {iou} (--iou)")
-    if classes is not None and classes < 1:
-        raise InputError(f"there must be at least one class, not {classes} (--classes)")
+    if classes is not None and not 1 <= classes <= MAX_CLASSES:
+        raise InputError(
+            f"the number of classes must be 1…{MAX_CLASSES}, not {classes} (--classes)"
+        )
 
 
 def _pairs(prediction: Path, truth: Path) -> list[tuple[str, Path, Path]]:

@@ -68,7 +68,9 @@ def _load_init(init: str) -> Model:
     try:
         return load_model(init)
     except InputError as error:
-        raise InputError(f"--init: {error}") from error
+        # The loader names the flag of the other commands.
+        message = str(error).replace(" (--model)", "")
+        raise InputError(f"--init: {message}") from error
 
 
 def make_plan(dataset: Dataset, config: TrainConfig, start: Plan | None = None) -> Plan:

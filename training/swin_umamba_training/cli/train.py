@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
@@ -155,11 +156,11 @@ def train(
 def _parse_patch(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
-    parts = text.lower().split("x")
-    if len(parts) > 2 or not all(part.strip().isdigit() for part in parts):
+    sizes = re.fullmatch(r"\s*([0-9]{1,9})\s*(?:[xX]\s*([0-9]{1,9})\s*)?", text)
+    if sizes is None:
         raise InputError(f"--patch: give one number or HEIGHTxWIDTH, not '{text}'")
-    sizes = [int(part) for part in parts]
-    return sizes[0], sizes[-1]
+    height, width = sizes.groups()
+    return int(height), int(width or height)
 
 
 class TrainingProgress:
