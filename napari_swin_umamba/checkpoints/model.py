@@ -62,7 +62,7 @@ class Model:
         Raises
         ------
         InputError
-            The path cannot be written, or the weights are not finite.
+            The path cannot be written, the weights are not finite, or `dtype` is not one of floats.
         """
         path = as_path(path)
         state = self.network.state_dict()

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from napari_swin_umamba.checkpoints.info import ModelInfo
-from napari_swin_umamba.errors import InputError
+from napari_swin_umamba.errors import InputError, shown
 from napari_swin_umamba.files import atomic_path
 from napari_swin_umamba.plan import Plan
 
@@ -210,8 +210,9 @@ def write_model_file(
     Raises
     ------
     InputError
-        Wrong suffix or name, weights that are not finite (a training that diverged, or values
-        beyond the range of `dtype`), or the path cannot be written.
+        Wrong suffix or name, a `dtype` that is not one of floats, weights that are not finite (a
+        training that diverged, or values beyond the range of `dtype`), or the path cannot be
+        written.
     """
     import torch
     from safetensors import SafetensorError
@@ -219,6 +220,10 @@ def write_model_file(
 
     if path.suffix != ".safetensors":
         raise InputError(f"cannot save a model as {path.name}: the name must end in .safetensors")
+    choices = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
+    if dtype is not None and dtype not in choices:
+        names = ", ".join(map(str, choices))
+        raise InputError(f"weights cannot be stored as {shown(dtype)}; choose one of {names}")
     metadata = {
         "format_version": FORMAT_VERSION,
         "name": _check_name(name),

@@ -296,6 +296,13 @@ def test_bad_names_are_refused(model: Model, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("dtype", [torch.int8, torch.bool, torch.complex64, "float16", 3])
+def test_only_floats_hold_weights(model: Model, tmp_path: Path, dtype: object) -> None:
+    with pytest.raises(InputError, match=r"cannot be stored as .*choose one of torch\.float64"):
+        model.save(tmp_path / "x.safetensors", dtype=dtype)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_failed_save_keeps_the_old_file(
     model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
