@@ -81,7 +81,8 @@ def _name_axes(
     if stored in ("YX", "YXC", "CYX"):
         return array, stored
     hint = (
-        "if its pages are channels, say --axes CYX"
+        "if its pages are channels, save it as an OME or ImageJ TIFF with a channel axis; "
+        "'swin-umamba segment' also takes --axes CYX"
         if len(stored) == 3 and stored[0] in _UNNAMED
         else "save one plane of it as a file"
     )
