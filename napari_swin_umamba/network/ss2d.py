@@ -79,5 +79,5 @@ class SS2D(nn.Module):
             -torch.exp(self.A_logs.float()).view(DIRECTIONS, self.inner, STATE_SIZE),
             self.Ds.view(DIRECTIONS, self.inner),
         )
-        y = self.out_norm(y) * functional.silu(z)
+        y = self.out_norm(y.to(self.out_norm.weight.dtype)) * functional.silu(z)
         return linear(y, self.out_proj.weight)

@@ -8,6 +8,9 @@ from napari_swin_umamba.network.decoder import VSSDecoder
 from napari_swin_umamba.network.encoder import VSSMEncoder
 from napari_swin_umamba.network.residual import ResidualBlock, UpBlock
 
+SIZE_MULTIPLE = 32
+"""Height and width of an image are multiples of this: it is halved five times."""
+
 
 class SwinUMamba(nn.Module):
     """VMamba encoder behind a convolutional stem, residual convolutional decoder.
@@ -31,6 +34,7 @@ class SwinUMamba(nn.Module):
         deep_supervision: bool = False,
     ) -> None:
         super().__init__()
+        self.in_channels = in_channels
         self.deep_supervision = deep_supervision
         stem = dims[0] // 2
         widths = (stem, *dims)  # channels at the scales 1, 1/2, 1/4, 1/8, 1/16
@@ -66,7 +70,13 @@ class SwinUMamba(nn.Module):
         -------
         Tensor, ``(B, classes, H, W)``, or list of Tensor
             With deep supervision the logits at the scales 1, 1/2, 1/4 and 1/8.
+
+        Raises
+        ------
+        ValueError
+            The image has another shape.
         """
+        _check_image(image, self.in_channels)
         image = image.contiguous(memory_format=torch.channels_last)
         stem = self.stem(image)
         features = [x.permute(0, 3, 1, 2) for x in self.vssm_encoder(stem)]
@@ -95,6 +105,7 @@ class SwinUMambaD(nn.Module):
         deep_supervision: bool = False,
     ) -> None:
         super().__init__()
+        self.in_channels = in_channels
         self.deep_supervision = deep_supervision
         self.vssm_encoder = VSSMEncoder(in_channels, 4, dims, depths)
         self.decoder = VSSDecoder(dims, num_classes)
@@ -112,11 +123,29 @@ class SwinUMambaD(nn.Module):
         -------
         Tensor, ``(B, classes, H, W)``, or list of Tensor
             With deep supervision the logits at the scales 1, 1/4, 1/8 and 1/16.
+
+        Raises
+        ------
+        ValueError
+            The image has another shape.
         """
+        _check_image(image, self.in_channels)
         outputs: list[Tensor] = self.decoder(
             self.vssm_encoder(image), all_outputs=self.deep_supervision
         )
         return outputs if self.deep_supervision else outputs[0]
+
+
+def _check_image(image: Tensor, channels: int) -> None:
+    if (
+        image.ndim != 4
+        or image.shape[1] != channels
+        or any(n % SIZE_MULTIPLE for n in image.shape[2:])
+    ):
+        raise ValueError(
+            f"the network takes images of shape (B, {channels}, H, W) with H and W multiples of "
+            f"{SIZE_MULTIPLE}, got {tuple(image.shape)}"
+        )
 
 
 def _initialise_convolution(module: nn.Module) -> None:

@@ -134,6 +134,24 @@ def test_networks_run_in_double_precision_and_under_autocast() -> None:
     assert (half.float() - expected).abs().max() < 0.1 * expected.abs().max()
 
 
+def test_networks_run_in_bfloat16() -> None:
+    network = build_network(TINY, 1, 2).eval().bfloat16()
+    with torch.inference_mode():
+        logits = network(torch.randn(1, 1, 32, 32).bfloat16())
+
+    assert logits.dtype == torch.bfloat16
+    assert torch.isfinite(logits).all()
+
+
+@pytest.mark.parametrize("name", ["swin-umamba", TINY])
+@pytest.mark.parametrize("shape", [(1, 3, 33, 64), (1, 3, 64, 47), (1, 2, 32, 32), (3, 32, 32)])
+def test_images_of_another_shape_are_refused(name: str, shape: tuple[int, ...]) -> None:
+    network = build_network(name, 3, 2)
+
+    with pytest.raises(ValueError, match=rf"multiples of 32, got \({shape[0]}, {shape[1]}"):
+        network(torch.zeros(shape))
+
+
 def test_a_training_step_runs_under_autocast() -> None:
     torch.manual_seed(0)
     network = build_network(TINY, 1, 2)

@@ -280,9 +280,10 @@ def test_loader_workers_may_scan_after_their_parent_did(method: str, tmp_path: P
 
 
 def test_the_operator_keeps_torchs_rules() -> None:
-    inputs = [x.float().requires_grad_() for x in draw_inputs(4, 5, channels=16)]
+    for channels in (16, 17):
+        inputs = [x.float().requires_grad_() for x in draw_inputs(4, 5, channels=channels)]
 
-    torch.library.opcheck(_scan, (*inputs, "numba", True))
+        torch.library.opcheck(_scan, (*inputs, "numba", True))
 
 
 def test_torch_compile_sees_one_node() -> None:
@@ -303,6 +304,26 @@ def test_half_precision_goes_in_and_float32_comes_out() -> None:
 
     assert y.dtype == torch.float32
     torch.testing.assert_close(y, selective_scan_2d(u.float(), *inputs[1:]))
+
+
+def test_an_empty_batch_gives_an_empty_result() -> None:
+    inputs = [x.float().requires_grad_() for x in draw_inputs(4, 5, batch=0)]
+
+    y = selective_scan_2d(*inputs, backend="numba")
+    grads = torch.autograd.grad(y.sum(), inputs)
+
+    assert y.shape == (0, 4, 5, 5)
+    assert not any(g.any() for g in grads)
+
+
+@pytest.mark.parametrize("backend", ["reference", "numba"])
+def test_second_derivatives_are_refused(backend: str) -> None:
+    inputs = [x.float().requires_grad_() for x in draw_inputs(2, 3)]
+    y = selective_scan_2d(*inputs, backend=backend)
+    (grad,) = torch.autograd.grad(y.square().sum(), inputs[:1], create_graph=True)
+
+    with pytest.raises(RuntimeError, match="twice"):
+        grad.sum().backward()
 
 
 def test_shapes_that_do_not_fit_are_named() -> None:

@@ -13,9 +13,9 @@ import torch
 from numba import types
 from torch import Tensor
 
+from napari_swin_umamba.network.cpu import LANES
 from napari_swin_umamba.network.cpu.compilation import kernel
 from napari_swin_umamba.network.cpu.simd import (
-    LANES,
     add,
     fma,
     load,

@@ -3,6 +3,7 @@
 import functools
 import importlib.util
 import os
+import sys
 import warnings
 from dataclasses import dataclass
 
@@ -78,9 +79,8 @@ def resolve_backend(device: torch.device, requested: str | None, steps: int) -> 
     return backend
 
 
-@functools.cache
 def _has_numba() -> bool:
-    return importlib.util.find_spec("numba") is not None
+    return "numba" in sys.modules or importlib.util.find_spec("numba") is not None
 
 
 @functools.cache

@@ -12,8 +12,8 @@ from numba import types
 from torch import Tensor
 from torch.nn import functional
 
+from napari_swin_umamba.network.cpu import LANES
 from napari_swin_umamba.network.cpu.compilation import kernel
-from napari_swin_umamba.network.cpu.simd import LANES
 from napari_swin_umamba.network.cpu.threads import run_all
 from napari_swin_umamba.network.selective_scan import numba_backward, numba_forward
 from napari_swin_umamba.network.selective_scan.traversal import CHUNK
@@ -65,11 +65,11 @@ def forward(
         [
             functools.partial(task, sample, first, last)
             for sample in range(u.shape[0])
-            for first, last in shape.ranges(-(-2 * torch.get_num_threads() // u.shape[0]))
+            for first, last in shape.ranges(-(-2 * torch.get_num_threads() // max(u.shape[0], 1)))
         ],
         small=shape.small,
     )
-    return y[..., : u.shape[-1]], states
+    return y[..., : u.shape[-1]].contiguous(), states
 
 
 def backward(
@@ -89,7 +89,7 @@ def backward(
     u_packed, x_packed, weight, bias, rates, skip = packed
     batch = u.shape[0]
     # The number of parts depends on shapes alone, so results do not depend on the thread count.
-    ranges = shape.ranges(-(-4 // batch))
+    ranges = shape.ranges(-(-4 // max(batch, 1)))
     g_u = torch.empty_like(u_packed)
     g_x = u.new_empty(batch, len(ranges), *x_packed.shape[1:])
     g_weight, g_bias, g_rates, g_skip = (

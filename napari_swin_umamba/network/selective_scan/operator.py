@@ -2,7 +2,9 @@
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
+from napari_swin_umamba.network.cpu import LANES
 from napari_swin_umamba.network.selective_scan import reference
 from napari_swin_umamba.network.selective_scan.backends import resolve_backend
 from napari_swin_umamba.network.selective_scan.traversal import CHUNK, DIRECTIONS
@@ -42,12 +44,14 @@ def selective_scan_2d(
     Returns
     -------
     Tensor, ``(B, H, W, D)``
-        float32; float64 where ``u`` is, though only the reference computes in it.
+        float32, or float64 where the reference backend is given float64.
 
     Raises
     ------
     ValueError
         The shapes do not fit together.
+    RuntimeError
+        A second derivative is asked for: there is none.
     InputError
         The backend is unknown or cannot run here.
     """
@@ -55,16 +59,17 @@ def selective_scan_2d(
     inputs = (u, x_dbl, dt_weight, dt_bias, A, D)
     name = resolve_backend(u.device, backend, steps=u.shape[1] * u.shape[2]).name
     dtype = torch.float64 if u.dtype == torch.float64 and name == "reference" else torch.float32
-    given_dtype = u.dtype
     u, x_dbl, dt_weight, dt_bias, A, D = (x.to(dtype).contiguous() for x in inputs)
     keep_states = torch.is_grad_enabled() and any(x.requires_grad for x in inputs)
     y: Tensor = _scan(u, x_dbl, dt_weight, dt_bias, A, D, name, keep_states)[0]
-    return y.to(torch.float64) if given_dtype == torch.float64 else y
+    return y
 
 
 def _check_shapes(
     u: Tensor, x_dbl: Tensor, dt_weight: Tensor, dt_bias: Tensor, A: Tensor, D: Tensor
 ) -> None:
+    if u.ndim != 4:
+        raise ValueError(f"u must have shape (B, H, W, D), got {tuple(u.shape)}")
     batch, height, width, channels = u.shape
     rank, states = dt_weight.shape[-1], A.shape[-1]
     expected = {
@@ -116,7 +121,9 @@ def _scan_fake(
     if backend != "numba" or not keep_states:
         return torch.empty_like(u), u.new_empty(0)
     chunks = -(-height * width // CHUNK)
-    return torch.empty_like(u), u.new_empty(batch, DIRECTIONS, chunks, A.shape[-1], channels)
+    states = A.shape[-1] + A.shape[-1] % 2  # the kernels take states in pairs, channels in vectors
+    padded = -(-channels // LANES) * LANES
+    return torch.empty_like(u), u.new_empty(batch, DIRECTIONS, chunks, states, padded)
 
 
 @torch.library.custom_op("swin_umamba::selective_scan_2d_backward", mutates_args=())
@@ -163,6 +170,7 @@ def _keep_for_backward(ctx, inputs, output) -> None:  # type: ignore[no-untyped-
     ctx.mark_non_differentiable(output[1])
 
 
+@once_differentiable
 def _apply_backward(ctx, grad_y, _grad_states):  # type: ignore[no-untyped-def]
     *tensors, states = ctx.saved_tensors
     if ctx.backend == "reference":
