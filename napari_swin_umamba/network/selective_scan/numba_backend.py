@@ -191,7 +191,7 @@ class _Shape:
             g_x = g_x[..., kept]
         return (
             g_u[..., :channels].contiguous(),
-            g_x.reshape(self.batch, self.height, self.width, -1),
+            g_x.flatten(3),
             g_weight[..., :channels].transpose(1, 2).contiguous(),
             g_bias[..., :channels].contiguous(),
             g_A[:, :size, :channels].transpose(1, 2).contiguous(),
