@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -20,7 +21,7 @@ from typer.testing import CliRunner
 from napari_swin_umamba.checkpoints import Model, ModelInfo
 from napari_swin_umamba.network import build_network
 from napari_swin_umamba.plan import Channel, Normalization, Plan, SegmentationClass
-from swin_umamba_training.cli import app
+from swin_umamba_training.cli import app, segment
 
 COMMANDS = ([], ["train"], ["segment"], ["evaluate"], ["models"], ["models", "info"], ["doctor"])
 
@@ -92,9 +93,27 @@ def test_help_needs_no_torch() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_usage_errors_have_code_2() -> None:
-    assert CliRunner().invoke(app, ["segment", "--nonsense"]).exit_code == 2
-    assert CliRunner().invoke(app, ["nonsense"]).exit_code == 2
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("nonsense",), "No such command 'nonsense'"),
+        (("trian",), "Did you mean 'train'"),
+        (("models", "nonsense"), "No such command 'nonsense'"),
+        (("segment", "--nonsense"), "No such option.*--nonsense"),
+        (("segment", "a.png", "-m", "nuclei"), "Missing option.*-o"),
+        (("segment", "a.png", "-m", "nuclei", "-o", ""), "-o.*not ''"),
+        (("train", "data", "-o", "run", "--steps", "x"), "--steps.*'x'"),
+        (("train", "data", "-o", " "), "-o.*not ' '"),
+    ],
+)
+def test_usage_errors_are_one_line(arguments: tuple, message: str) -> None:
+    assert re.search(message, error_line(*arguments))
+
+
+def test_version_and_help_end_well() -> None:
+    assert "error" not in call(code=2).output
+    assert call("--version").stdout.startswith("swin-umamba ")
+    assert call("segment", "--help").stderr == ""
 
 
 def test_train_segment_and_evaluate_as_processes(make_dataset, tmp_path: Path) -> None:
@@ -281,13 +300,39 @@ def test_segment_refusals(image: Path, models: Path, tmp_path: Path) -> None:
         ((image, twin, "-o", tmp_path / "labels", "-m", model), "would both be written"),
         ((image, "-o", out, "-m", model, "--device", "toaster"), "--device"),
         ((image, "-o", out, "-m", model, "--overlap", "2"), "--overlap"),
-        ((image, "-o", out, "-m", model, "--axes", "XX"), "axes"),
+        ((image, "-o", out, "-m", model, "--axes", "XX"), "axes.*'XX'"),
+        ((image, "-o", tmp_path / "out.jpg", "-m", model), r"out\.jpg.*\.tif"),
     ):
         line = error_line("segment", *arguments)
         assert re.search(message, line), line
     assert existing.read_bytes() == b"mine"
     assert not out.exists()
     assert not (tmp_path / "labels").exists()
+
+
+def test_what_fails_for_every_image_is_said_once(
+    image: Path, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for index in range(3):
+        (folder / f"{index}.png").write_bytes(image.read_bytes())
+    options = (folder, "-m", models / "semantic.safetensors")
+    for wrong, message in (
+        (("--overlap", 1), "1.0.*--overlap"),
+        (("--overlap", "nan"), "nan.*--overlap"),
+        (("--device", "toaster"), "'toaster'.*--device"),
+        (("--axes", "ZYX"), "'ZYX'.*--axes"),
+    ):
+        assert re.search(message, error_line("segment", *options, "-o", tmp_path / "out", *wrong))
+    assert not (tmp_path / "out").exists()
+
+    def full(**_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(segment, "TemporaryFile", full)
+    assert "No space left" in error_line("segment", *options, "-o", tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_evaluate_prints_a_table(tmp_path: Path) -> None:
@@ -325,6 +370,10 @@ def test_doctor_reports_backend_and_check() -> None:
     assert report["backend"] in ("numba", "reference")
     assert report["versions"]["torch"] == torch.__version__
     assert "passed" in call("doctor", "--device", "cpu").stdout
+
+
+def test_doctor_says_only_that_a_device_is_unknown() -> None:
+    assert "'zz'" in error_line("doctor", "--device", "zz")
 
 
 def test_doctor_fails_where_the_scan_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:

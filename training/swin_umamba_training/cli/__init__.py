@@ -10,12 +10,13 @@ from typing import Annotated
 import typer
 
 from swin_umamba_training.cli import doctor, evaluate, models, segment, train
-from swin_umamba_training.cli.shared import print_line
+from swin_umamba_training.cli.shared import OneLineErrors, print_line
 
 __all__ = ["app"]
 
 app = typer.Typer(
     name="swin-umamba",
+    cls=OneLineErrors,
     help="Segment images with Swin-UMamba networks, and train your own from a few painted ones.",
     no_args_is_help=True,
     rich_markup_mode="rich",

@@ -30,8 +30,10 @@ def doctor(device: DeviceOption = "auto", json: JsonOption = False) -> None:
 
     Compiles the CPU kernels on first use (half a minute), so that nothing later has to.
     """
+    from napari_swin_umamba.segmentation import resolve_device
     from swin_umamba_training.doctor import examine
 
+    resolve_device(device)  # a mistyped name is said before anything else
     if not json:
         console().print("checking; the first time compiles the kernels (up to half a minute)")
     report = examine(device)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,6 +17,7 @@ from swin_umamba_training.cli.shared import (
     DeviceOption,
     JsonOption,
     console,
+    output_path,
     print_json,
     print_line,
     report_error,
@@ -26,6 +28,11 @@ if TYPE_CHECKING:
     from napari_swin_umamba import Model
 
 LABEL_SUFFIXES = (".tif", ".tiff", ".png")
+OTHER_SUFFIXES = (
+    *(".jpg", ".jpeg", ".jp2", ".gif", ".bmp", ".webp", ".svg", ".pdf", ".npy", ".npz"),
+    *(".zarr", ".nii", ".gz", ".mha", ".nrrd", ".h5", ".czi", ".lif", ".nd2"),
+)
+"""Endings of image files that labels are not written to: nobody means a folder by them."""
 
 EPILOG = """[bold]Examples[/bold]
 
@@ -46,7 +53,13 @@ def segment(
         list[Path], typer.Argument(metavar="INPUT...", help="Images, or folders of images.")
     ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="OUT", help="File or folder for the labels.")
+        Path,
+        typer.Option(
+            *("--output", "-o"),
+            metavar="OUT",
+            parser=output_path,
+            help="File or folder for the labels.",
+        ),
     ],
     model: Annotated[
         str, typer.Option("--model", "-m", help="A bundled model's name, or a .safetensors file.")
@@ -67,9 +80,11 @@ def segment(
     """Segment images with a model."""
     files = _input_files(inputs)
     targets = _targets(files, output, overwrite)
+    _check_options(device, overlap, axes)
     from napari_swin_umamba import load_model
 
     loaded = load_model(model)
+    _check_writable(targets[0], overwrite)
     options = {"axes": axes, "device": device, "mirror": mirror, "overlap": overlap}
     failed = 0
     with ExitStack() as stack:
@@ -110,6 +125,11 @@ def _input_files(inputs: Sequence[Path]) -> list[Path]:
 
 def _targets(files: Sequence[Path], output: Path, overwrite: bool) -> list[Path]:
     """Where the labels of each image go, checked before any work."""
+    if output.suffix.lower() in OTHER_SUFFIXES and not output.is_dir():
+        raise InputError(
+            f"cannot write labels to {output}: the name of a file must end in "
+            f"{', '.join(LABEL_SUFFIXES[:-1])} or {LABEL_SUFFIXES[-1]} (-o)"
+        )
     if output.suffix.lower() in LABEL_SUFFIXES and not output.is_dir():
         if len(files) > 1:
             raise InputError(f"{len(files)} images do not go into one file; give a folder (-o)")
@@ -131,6 +151,30 @@ def _targets(files: Sequence[Path], output: Path, overwrite: bool) -> list[Path]
     if not above.is_dir():
         raise InputError(f"cannot write to {output}: {above} is a file (-o)")
     return targets
+
+
+def _check_options(device: str, overlap: float, axes: str | None) -> None:
+    """Say once what would fail for every image."""
+    from napari_swin_umamba.images import IMAGE_AXES
+    from napari_swin_umamba.segmentation import resolve_device
+
+    if not 0 <= overlap <= 0.9:
+        raise InputError(f"the overlap must lie between 0 and 0.9, not {overlap} (--overlap)")
+    if axes is not None and axes.upper() not in IMAGE_AXES:
+        raise InputError(f"axes must be one of {', '.join(IMAGE_AXES)}, not '{axes}' (--axes)")
+    resolve_device(device)
+
+
+def _check_writable(target: Path, overwrite: bool) -> None:
+    """Make the folder of the labels and write a file there that vanishes again."""
+    from napari_swin_umamba.files import check_output
+
+    folder = check_output(target, overwrite).parent
+    try:
+        with TemporaryFile(dir=folder) as probe:
+            probe.write(b"probe")
+    except OSError as error:
+        raise InputError(f"cannot write to {folder}: {error.strerror} (-o)") from error
 
 
 def _segment_file(

@@ -5,11 +5,14 @@ from __future__ import annotations
 import functools
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Annotated, Any, ParamSpec, TypeVar
 
 import typer
+from pydantic import ValidationError
 from rich.console import Console
+from typer.core import TyperGroup
 
 from napari_swin_umamba.errors import Cancelled, InputError
 
@@ -18,7 +21,9 @@ __all__ = [
     "EXIT_USAGE",
     "DeviceOption",
     "JsonOption",
+    "OneLineErrors",
     "console",
+    "output_path",
     "print_json",
     "print_line",
     "report_error",
@@ -32,6 +37,9 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for progra
 DeviceOption = Annotated[
     str, typer.Option("--device", help="Where to compute: auto, cpu, cuda or mps.")
 ]
+
+# click's: newer typer carries its own copy of click, so it cannot be imported by name.
+_USAGE_ERROR: Any = typer.BadParameter.__base__
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -56,6 +64,47 @@ def print_json(value: Any) -> None:
 def report_error(message: str) -> None:
     """Print one line to stderr that begins with ``error:``."""
     console().print(f"error: {' '.join(message.split())}", style="bold red", markup=False)
+
+
+def output_path(text: str) -> Path:
+    """Take a file or folder for results; an empty name would mean the current folder."""
+    if not text.strip():
+        raise typer.BadParameter(f"give the name of a file or folder, not '{text}'")
+    return Path(text)
+
+
+class OneLineErrors(TyperGroup):
+    """The program, saying in one line what is wrong with a flag, as the commands do."""
+
+    def main(
+        self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any
+    ) -> Any:
+        """Run the program; see :meth:`click.Command.main`."""
+        standalone = extra.pop("standalone_mode", True)
+        extra["standalone_mode"] = False
+        if not standalone:
+            return super().main(args, prog_name, **extra)
+        try:
+            code = super().main(args, prog_name, **extra)
+        except _USAGE_ERROR as error:
+            if message := _usage_message(error):
+                report_error(message)
+            sys.exit(EXIT_USAGE)
+        except typer.Abort:
+            report_error("interrupted")
+            sys.exit(EXIT_FAILED)
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def _usage_message(error: Any) -> str:
+    """What is wrong, the value received, and where to look; empty if the help was printed."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        return ""
+    message = error.format_message().rstrip(".")
+    if isinstance(error.__cause__, ValidationError):
+        value = str(error.__cause__.errors()[0]["input"])
+        message += "" if f"'{value}'" in message else f", not '{value}'"
+    return f"{message} (see {error.ctx.command_path} --help)" if error.ctx else message
 
 
 def user_errors(command: Callable[P, R]) -> Callable[P, R]:

@@ -16,6 +16,7 @@ from swin_umamba_training.cli.shared import (
     DeviceOption,
     JsonOption,
     console,
+    output_path,
     print_json,
     print_line,
     report_error,
@@ -45,7 +46,13 @@ events.jsonl and last.ckpt. A file named stop in it ends the run.
 def train(
     dataset: Annotated[Path, typer.Argument(help="Folder with images/ and masks/.")],
     run: Annotated[
-        Path, typer.Option("--output", "-o", metavar="RUN", help="Folder for the model and curves.")
+        Path,
+        typer.Option(
+            *("--output", "-o"),
+            metavar="RUN",
+            parser=output_path,
+            help="Folder for the model and curves.",
+        ),
     ],
     arch: Annotated[
         str | None,
