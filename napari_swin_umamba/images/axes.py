@@ -9,14 +9,29 @@ from __future__ import annotations
 
 import numpy as np
 
-from napari_swin_umamba.errors import InputError
+from napari_swin_umamba.errors import InputError, shown
 
-__all__ = ["IMAGE_AXES", "channels_first", "guess_axes", "resolve_axes"]
+__all__ = ["IMAGE_AXES", "channels_first", "check_axes", "guess_axes", "resolve_axes"]
 
 IMAGE_AXES = ("YX", "YXC", "CYX")
 """Axes of the images that can be segmented."""
 
 _COLOR_CHANNELS = (3, 4)
+
+
+def check_axes(axes: object) -> str | None:
+    """Return the axes that a person gave, in capitals, or None if they gave none.
+
+    Raises
+    ------
+    InputError
+        They are not text. Whether they are those of an image is for :func:`resolve_axes`.
+    """
+    if axes is None:
+        return None
+    if not isinstance(axes, str):
+        raise InputError(f"axes {shown(axes)} are not text: give one of {', '.join(IMAGE_AXES)}")
+    return axes.upper()
 
 
 def guess_axes(shape: tuple[int, ...], channels: int) -> str | None:
@@ -58,6 +73,7 @@ def resolve_axes(shape: tuple[int, ...], axes: str | None, channels: int) -> tup
     InputError
         The axes are not those of a 2D image, do not fit the shape, or cannot be guessed.
     """
+    axes = check_axes(axes)
     if axes is None:
         guess = guess_axes(shape, channels)
         if guess is None:
@@ -66,7 +82,6 @@ def resolve_axes(shape: tuple[int, ...], axes: str | None, channels: int) -> tup
                 f"one of {', '.join(IMAGE_AXES)} (--axes)"
             )
         return guess, len(shape) > 2
-    axes = axes.upper()
     if axes not in IMAGE_AXES:
         raise InputError(f"axes '{axes}' are not those of a 2D image: {', '.join(IMAGE_AXES)}")
     if len(axes) != len(shape):

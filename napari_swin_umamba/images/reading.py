@@ -9,8 +9,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from napari_swin_umamba.errors import InputError
-from napari_swin_umamba.images.axes import resolve_axes
+from napari_swin_umamba.errors import InputError, shown
+from napari_swin_umamba.files import as_path
+from napari_swin_umamba.images.axes import check_axes, resolve_axes
 from napari_swin_umamba.images.image import Image
 from napari_swin_umamba.images.raster import JPEG_MAGIC, PNG_MAGIC, read_raster
 from napari_swin_umamba.images.tiff import TIFF_MAGICS, read_tiff
@@ -46,6 +47,7 @@ def read_image(path: str | os.PathLike[str], axes: str | None = None) -> Image:
     InputError
         No such file, a folder, an empty or damaged file, no image, or more than one plane.
     """
+    axes = check_axes(axes)
     path, kind = _identify(path)
     if kind == "tiff":
         image = _guarded(path, lambda: read_tiff(path, axes))
@@ -120,16 +122,17 @@ def _whole_numbers(path: Path, array: np.ndarray) -> np.ndarray:
 
 def _identify(path: str | os.PathLike[str]) -> tuple[Path, str]:
     """Return the path and ``"png"``, ``"jpeg"`` or ``"tiff"``, by the first bytes."""
-    path = Path(path).expanduser()
-    if path.is_dir():
-        raise InputError(f"{path} is a folder; give an image file")
+    path = as_path(path)
     try:
+        if path.is_dir():
+            raise InputError(f"{path} is a folder; give an image file")
         with open(path, "rb") as file:
             start = file.read(8)
     except FileNotFoundError as error:
         raise InputError(f"no such file: {path}") from error
     except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+        name = shown(str(path), 250)
+        raise InputError(f"cannot read {name}: {error.strerror or error}") from error
     if not start:
         raise InputError(f"{path} is empty (0 bytes)")
     for kind, magics in (("png", PNG_MAGIC), ("jpeg", JPEG_MAGIC), ("tiff", TIFF_MAGICS)):

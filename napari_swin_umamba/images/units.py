@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ["same_length_factor", "unit_name"]
+from math import isfinite
+from numbers import Real
+from typing import Any
+
+__all__ = ["known_spacing", "same_length_factor", "unit_name"]
 
 _METRES = {
     "nanometer": 1e-9,
@@ -24,6 +28,21 @@ _SPELLINGS = {
     "in": "inch",
     "m": "meter",
 }
+
+
+def known_spacing(spacing: Any) -> tuple[float, float] | None:
+    """Return row and column spacing, or None where it is not two finite numbers above 0.
+
+    Files say 0 or NaN where their writer did not know.
+    """
+    try:
+        sizes = tuple(spacing)
+    except TypeError:
+        return None
+    if len(sizes) != 2 or not all(isinstance(size, Real) for size in sizes):
+        return None
+    row, column = float(sizes[0]), float(sizes[1])
+    return (row, column) if isfinite(row * column) and min(row, column) > 0 else None
 
 
 def unit_name(spelling: str | None) -> str | None:

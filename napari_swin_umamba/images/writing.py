@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from napari_swin_umamba.errors import InputError
-from napari_swin_umamba.files import atomic_path
+from napari_swin_umamba.files import as_path, atomic_path
 from napari_swin_umamba.images.image import Image
 from napari_swin_umamba.images.raster import write_png
 from napari_swin_umamba.images.tiff import write_label_tiff
+from napari_swin_umamba.images.units import known_spacing
 
 __all__ = ["write_labels"]
 
@@ -46,19 +47,19 @@ def write_labels(
     InputError
         The path exists or cannot be written, or the file format cannot hold the labels.
     """
-    path = Path(path).expanduser()
+    path = as_path(path)
     suffix = path.suffix.lower()
     if suffix not in (".tif", ".tiff", ".png"):
         raise InputError(f"cannot write labels to {path.name}: the name must end in .tif or .png")
     stored = _smallest(labels)
     if suffix == ".png" and stored.dtype.itemsize > 2:
         raise InputError(f"{path.name}: PNG holds up to 65535 labels; use the ending .tif")
-    spacing = like.spacing if like is not None else None
+    spacing = known_spacing(like.spacing) if like is not None else None
     with atomic_path(path, overwrite) as temporary:
         if suffix == ".png":
             write_png(temporary, stored)
         elif like is not None and spacing is not None:
-            write_label_tiff(temporary, stored, (spacing[0], spacing[1]), like.unit)
+            write_label_tiff(temporary, stored, spacing, like.unit)
         else:
             write_label_tiff(temporary, stored)
     return path

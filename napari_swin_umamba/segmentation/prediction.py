@@ -42,7 +42,8 @@ def predict_logits(
     ----------
     network
         ``(B, C, H, W)`` -> ``(B, classes, H, W)``, or a list with that first (deep supervision).
-        It is moved to `device` and stays there; its train or eval mode is kept.
+        It is moved to `device` and stays there; its train or eval mode is kept. It computes in the
+        precision of its weights.
     image
         ``(C, Y, X)``, float32, preprocessed.
     patch
@@ -174,6 +175,7 @@ class _TileRunner:
     ) -> None:
         self._network = network
         self._device = device
+        self._dtype = _float_dtype(network)
         self._mirrors = _MIRRORS if mirror else _MIRRORS[:1]
         self._tiling = tiling
         self._on_progress = on_progress
@@ -207,7 +209,7 @@ class _TileRunner:
     def _predict_or_shrink(self, tiles: torch.Tensor) -> torch.Tensor | None:
         """Return logits ``(B, classes, h, w)``, or None after halving a batch that did not fit."""
         try:
-            return self._predict(tiles.to(self._device))
+            return self._predict(tiles.to(self._device, self._dtype))
         except torch.OutOfMemoryError as error:
             if self._batch == 1:
                 height, width = self._tiling.tile
@@ -230,6 +232,12 @@ class _TileRunner:
             total = logits if total is None else total + logits
         assert total is not None
         return total / len(self._mirrors)
+
+
+def _float_dtype(network: torch.nn.Module) -> torch.dtype:
+    """Return the precision a network computes in: that of its first weight."""
+    dtypes = (weight.dtype for weight in network.parameters() if weight.is_floating_point())
+    return next(dtypes, torch.float32)
 
 
 def _batch_size(device: torch.device, tiling: Tiling) -> int:

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from math import inf
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike
 
 from napari_swin_umamba.checkpoints import Model, load_model
-from napari_swin_umamba.errors import Cancelled
+from napari_swin_umamba.errors import Cancelled, InputError, shown
+from napari_swin_umamba.images.axes import check_axes
 from napari_swin_umamba.images.image import Image
-from napari_swin_umamba.images.units import same_length_factor
+from napari_swin_umamba.images.units import known_spacing, same_length_factor
 from napari_swin_umamba.plan import Plan
 from napari_swin_umamba.segmentation.device import resolve_device
 from napari_swin_umamba.segmentation.instances import instances_from_boundary
 from napari_swin_umamba.segmentation.prediction import Progress, StopRequest, predict_bands
 from napari_swin_umamba.segmentation.preprocessing import normalize, select_channels
 from napari_swin_umamba.segmentation.tiling import make_tiling
-
-if TYPE_CHECKING:
-    import torch
 
 __all__ = ["Segmentation", "segment"]
 
@@ -61,7 +60,8 @@ def segment(
     Parameters
     ----------
     image
-        Array of any real dtype, or what :func:`napari_swin_umamba.images.read_image` returns.
+        Array or tensor of any real dtype, or what
+        :func:`napari_swin_umamba.images.read_image` returns.
     model
         A model, or what :func:`napari_swin_umamba.load_model` takes.
     axes
@@ -102,12 +102,18 @@ def segment(
     """
     if not isinstance(model, Model):
         model = load_model(model)
+    given = _given_spacing(spacing)
+    axes = check_axes(axes)
     if not isinstance(image, Image):
-        image = Image(np.asarray(image), axes or "", spacing)
+        image = Image(_as_array(image), axes or "")
     plan = model.plan
-    channels, notes = select_channels(image.array, axes or image.axes or None, plan)
+    channels, notes = select_channels(_as_array(image.array), axes or image.axes or None, plan)
     target, device_note = resolve_device(device)
-    notes = (*image.notes, *notes, *_spacing_notes(spacing or image.spacing, image.unit, plan))
+    notes = (
+        *image.notes,
+        *notes,
+        *_spacing_notes(given or known_spacing(image.spacing), image.unit, plan),
+    )
     collector = _Collector(plan, channels.shape[1:], probabilities)
     predict_bands(
         model.network,
@@ -129,6 +135,31 @@ def segment(
         plan=plan,
         notes=notes + ((device_note,) if device_note else ()),
     )
+
+
+def _as_array(image: ArrayLike) -> np.ndarray:
+    """Return an image as an array; a tensor may be on any device and require a gradient."""
+    try:
+        if isinstance(image, torch.Tensor):
+            # NumPy has no bfloat16.
+            image = image.float() if image.dtype == torch.bfloat16 else image
+            return image.numpy(force=True)
+        return np.asarray(image)
+    except (TypeError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"the image {shown(image)} is not an array of numbers: {reason}"
+        ) from error
+
+
+def _given_spacing(spacing: object) -> tuple[float, float] | None:
+    """Return the spacing that a person gave, or None if they gave none."""
+    known = known_spacing(spacing)
+    if spacing is not None and known is None:
+        raise InputError(
+            f"spacing {shown(spacing)} is not a row and a column spacing: give two numbers above 0"
+        )
+    return known
 
 
 class _Collector:
@@ -165,14 +196,15 @@ def _softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def _spacing_notes(
-    spacing: tuple[float, ...] | None, unit: str | None, plan: Plan
+    spacing: tuple[float, float] | None, unit: str | None, plan: Plan
 ) -> tuple[str, ...]:
     """Warn where objects appear much larger or smaller than in training."""
     if spacing is None or plan.spacing is None:
         return ()
     width = spacing[-1] * same_length_factor(unit, plan.unit)
     ratio = width / plan.spacing[-1]
-    if 1 / _SAME_SPACING <= ratio <= _SAME_SPACING:
+    # Sizes that no pixel has are no help, and may be 0 after the conversion.
+    if 1 / _SAME_SPACING <= ratio <= _SAME_SPACING or not 0 < ratio < inf:
         return ()
     note = (
         f"the image's pixels are {width:g} {plan.unit or ''} wide, those of the training "

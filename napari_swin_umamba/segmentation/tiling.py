@@ -33,11 +33,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from math import ceil
+from numbers import Real
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from napari_swin_umamba.errors import InputError
+from napari_swin_umamba.errors import InputError, shown
 from napari_swin_umamba.plan import PATCH_MULTIPLE
 
 __all__ = ["Tiling", "gaussian_weights", "make_tiling"]
@@ -132,6 +133,10 @@ class Tiling:
         yield from zip(self.rows, (*self.rows[1:], self.padded[0]), strict=True)
 
 
+def _is_overlap(value: object) -> bool:
+    return isinstance(value, Real) and 0 <= float(value) <= 0.9
+
+
 def make_tiling(
     shape: tuple[int, int],
     patch: tuple[int, int],
@@ -155,10 +160,10 @@ def make_tiling(
     Raises
     ------
     InputError
-        The overlap is out of range.
+        The overlap is no number or out of range.
     """
-    if not 0 <= overlap <= 0.9:
-        raise InputError(f"overlap {overlap} is not between 0 and 0.9 (--overlap)")
+    if not _is_overlap(overlap):
+        raise InputError(f"overlap {shown(overlap)} is not a number between 0 and 0.9 (--overlap)")
     height, width = (
         size if pad_to_patch else min(size, ceil(pixels / PATCH_MULTIPLE) * PATCH_MULTIPLE)
         for size, pixels in zip(patch, shape, strict=True)

@@ -170,6 +170,22 @@ def test_a_size_without_a_unit_says_nothing(tmp_path: Path, unit: str) -> None:
     assert read_image(path).spacing is None
 
 
+@pytest.mark.parametrize("size", [0, -1, float("nan")])
+def test_an_ome_size_that_none_has_says_nothing(tmp_path: Path, size: float) -> None:
+    path = tmp_path / "a.ome.tif"
+    sizes = {
+        f"PhysicalSize{axis}{end}": v for axis in "XY" for end, v in [("", size), ("Unit", "nm")]
+    }
+    tifffile.imwrite(path, GREY, ome=True, metadata={"axes": "YX", **sizes})
+    assert read_image(path).spacing is None
+
+
+def test_an_imagej_size_that_none_has_says_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, GREY, imagej=True, resolution=((0, 1), (0, 1)), metadata={"unit": "um"})
+    assert read_image(path).spacing is None
+
+
 def test_broken_ome_metadata_does_not_hide_the_image(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, GREY, description="<OME>not closed</OME>", metadata=None)

@@ -69,3 +69,12 @@ def test_refused(tmp_path: Path, name: str, labels: np.ndarray, words: str) -> N
     with pytest.raises(InputError, match=words):
         write_labels(tmp_path / name, labels)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("spacing", [(0, 0), (0.0, 1.0), (float("nan"), 1.0), (1.0,)])
+def test_a_spacing_that_no_image_has_is_not_written(
+    tmp_path: Path, spacing: tuple[float, ...]
+) -> None:
+    like = Image(np.zeros((4, 5)), "YX", spacing, "micrometer")
+    path = write_labels(tmp_path / "a.tif", np.ones((4, 5), np.uint8), like)
+    assert read_image(path).spacing is None

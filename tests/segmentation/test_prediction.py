@@ -44,6 +44,25 @@ class PlaceDependent(torch.nn.Module):
         return torch.cat([x, x.cumsum(2).cumsum(3) / 100], dim=1)
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+def test_a_network_gets_its_own_precision(dtype: torch.dtype) -> None:
+    network = torch.nn.Conv2d(1, 2, 1)
+    image = RNG.normal(size=(1, 40, 50)).astype(np.float32)
+    expected = predict_logits(network, image, (32, 32), device="cpu")
+    logits = predict_logits(network.to(dtype), image, (32, 32), device="cpu")
+    assert logits.dtype == np.float32
+    np.testing.assert_allclose(logits, expected, atol=0.05)
+
+
+def test_the_real_network_in_double_precision() -> None:
+    network = build_network("swin-umamba-d-tiny", 1, 2)
+    image = RNG.normal(size=(1, 40, 50)).astype(np.float32)
+    expected = predict_logits(network, image, (64, 64), device="cpu")
+    logits = predict_logits(network.double(), image, (64, 64), device="cpu")
+    assert logits.dtype == np.float32
+    np.testing.assert_allclose(logits, expected, atol=1e-3)
+
+
 shapes = st.tuples(st.integers(1, 150), st.integers(1, 150))
 patches = st.tuples(st.sampled_from([32, 64, 96]), st.sampled_from([32, 64, 96]))
 

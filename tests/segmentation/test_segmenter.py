@@ -154,12 +154,56 @@ def test_another_pixel_size_is_told() -> None:
         (np.zeros((8, 8)), {"overlap": 1}, "--overlap"),
         (np.zeros((8, 8)), {"device": "abacus"}, "--device"),
         ("text", {}, "real numbers"),
+        ([[1, 2], [3]], {}, "not an array of numbers"),
+        (np.zeros((8, 8)), {"overlap": "x"}, "overlap 'x' is not a number.*--overlap"),
+        (np.zeros((8, 8)), {"overlap": None}, "overlap None"),
+        (np.zeros((8, 8)), {"overlap": float("nan")}, "overlap nan"),
+        (np.zeros((8, 8)), {"axes": 3}, "axes 3 are not text"),
+        (np.zeros((8, 8)), {"axes": ("Y", "X")}, r"axes \('Y', 'X'\) are not text"),
+        (Image(IMAGE, "YX"), {"axes": 0}, "axes 0 are not text"),
         (np.zeros((2, 2, 8, 8)), {}, "--axes"),
     ],
 )
 def test_bad_input(semantic: Model, image: object, options: dict[str, object], words: str) -> None:
     with pytest.raises(InputError, match=words):
         segment(image, semantic, **options)
+
+
+@pytest.mark.parametrize(
+    "spacing",
+    [(0, 0), (1, 0), (-1, 1), "ab", "", 3, (1,), (1, 1, 1), (1, "a"), (1, np.nan), (np.inf, 1), ()],
+)
+def test_bad_spacing(semantic: Model, spacing: object) -> None:
+    with pytest.raises(InputError, match=r"^spacing .* is not .*two numbers above 0$"):
+        segment(IMAGE, semantic, spacing=spacing)
+
+
+@pytest.mark.parametrize("spacing", [[0.5, 0.5], np.array([0.5, 0.5], np.float32)])
+def test_spacing_may_be_any_sequence(spacing: object) -> None:
+    model = make_model(spacing=(0.5, 0.5), unit="micrometer")
+    assert segment(IMAGE[:9, :9], model, spacing=spacing, device="cpu").notes == ()
+
+
+@pytest.mark.parametrize("spacing", [(0, 0), (0.0, 1.0), (np.nan, np.nan), (), (5e-324, 5e-324)])
+def test_an_image_that_does_not_know_its_spacing(spacing: tuple[float, ...]) -> None:
+    model = make_model(spacing=(0.5, 0.5), unit="micrometer")
+    image = Image(IMAGE[:9, :9], "YX", spacing, "nanometer")
+    assert segment(image, model, device="cpu").notes == ()
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.uint8, torch.bfloat16])
+def test_tensors(semantic: Model, dtype: torch.dtype) -> None:
+    tensor = torch.from_numpy(IMAGE).to(dtype)
+    if tensor.is_floating_point():
+        tensor.requires_grad_()
+    expected = segment(IMAGE, semantic, device="cpu").labels
+    assert np.array_equal(segment(tensor, semantic, device="cpu").labels, expected)
+
+
+@pytest.mark.parametrize("model", [None, 3, torch.nn.Identity()])
+def test_what_is_no_model(model: object) -> None:
+    with pytest.raises(InputError, match=r"^(None|3|Identity\(\)) is not a model; give .*--model"):
+        segment(IMAGE, model)
 
 
 def test_an_unknown_model() -> None:
