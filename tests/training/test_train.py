@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import torch
 
 from napari_swin_umamba import InputError, load_model, segment
 from swin_umamba_training.config import make_config
+from swin_umamba_training.events import EventLog
 from swin_umamba_training.module import TrainingDiverged, ValidationScores
 from swin_umamba_training.train import train
 
@@ -166,6 +168,38 @@ def test_without_validation_the_last_model_is_kept(make_dataset) -> None:
     assert result.score is None
     assert load_model(result.model).info.training["step"] == 4
     assert "val_loss" not in (result.model.parent / "scores.csv").read_text()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_is_said_in_one_line_and_hides_no_cause() -> None:
+    heard: list[dict] = []
+    refusal = pytest.raises(InputError, match=r"/dev/full: No space left.*-o")
+    with refusal, EventLog(Path("/dev/full"), heard.append) as log:
+        log.write("start")
+    assert [event["event"] for event in heard] == ["start", "failed"]
+    with pytest.raises(ZeroDivisionError), EventLog(Path("/dev/full")):
+        raise ZeroDivisionError
+
+
+def test_a_disk_that_becomes_full_keeps_the_model(
+    make_dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def append(_: EventLog, record: dict) -> None:
+        if record["event"] == "validation":
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(EventLog, "_append", append)
+    folder = make_dataset()
+    with pytest.raises(InputError, match="No space left"):
+        run(folder)
+    assert load_model(folder.parent / "run" / "model.safetensors").info.training["step"] == 2
+
+
+def test_an_unknown_network_is_said_before_the_data_are_read(make_dataset) -> None:
+    folder = make_dataset()
+    (folder / "images" / "cell0.png").write_bytes(b"")
+    with pytest.raises(InputError, match="unknown network 'foo'.*--arch"):
+        run(folder, arch="foo")
 
 
 def test_objects_all_too_small_leave_no_folder(make_dataset) -> None:

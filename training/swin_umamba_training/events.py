@@ -1,7 +1,7 @@
 """What happens in a run, one JSON object per line in ``RUN/events.jsonl``.
 
 Whoever watches a run (a terminal, the napari widget, a notebook on another machine) tails this
-file; it needs no connection to the training process (design decision 4). Every event has
+file; it needs no connection to the training process, nor does training wait for it. Every event has
 ``event`` and ``time`` (seconds since 1970); the others depend on its kind:
 
 =============  ===================================================================================
@@ -22,9 +22,12 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+from napari_swin_umamba.errors import InputError
 
 __all__ = ["Event", "EventLog", "OnEvent"]
 
@@ -45,10 +48,19 @@ class EventLog:
         Written line by line, so that a reader sees whole lines soon.
     listener
         Called with each event.
+
+    Raises
+    ------
+    InputError
+        The file cannot be written, when it is made or later: the disk may have become full.
     """
 
     def __init__(self, path: Path, listener: OnEvent | None = None) -> None:
-        self._file = path.open("a", encoding="utf-8", buffering=1)
+        self._path = path
+        try:
+            self._file = path.open("a", encoding="utf-8", buffering=1)
+        except OSError as error:
+            raise self._cannot_write(error) from error
         self._listener = listener
         self._last_step = 0.0
 
@@ -61,8 +73,14 @@ class EventLog:
         if error is not None:
             interrupted = isinstance(error, KeyboardInterrupt)
             message = "interrupted" if interrupted else str(error) or type(error).__name__
-            self.write("failed", message=message)
-        self._file.close()
+            # What went wrong first must not be hidden by a disk that cannot take its message.
+            with suppress(InputError):
+                self.write("failed", message=message)
+        try:
+            self._file.close()  # writes what is left, and fails again on a full disk
+        except OSError as failure:
+            if error is None:
+                raise self._cannot_write(failure) from failure
 
     def write(self, event: str, **fields: Any) -> None:
         """Append an event.
@@ -80,6 +98,19 @@ class EventLog:
                 return
             self._last_step = now
         record = {"event": event, "time": round(now, 3), **fields}
+        try:
+            self._append(record)
+        except OSError as error:
+            raise self._cannot_write(error) from error
+        finally:
+            if self._listener is not None:
+                self._listener(record)
+
+    def _append(self, record: Event) -> None:
         self._file.write(json.dumps(record) + "\n")
-        if self._listener is not None:
-            self._listener(record)
+
+    def _cannot_write(self, error: OSError) -> InputError:
+        return InputError(
+            f"cannot write {self._path}: {error.strerror or error}; make room or choose another "
+            "folder (-o); a model saved so far is kept"
+        )

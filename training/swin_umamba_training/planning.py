@@ -21,7 +21,7 @@ from napari_swin_umamba.plan import (
 from swin_umamba_training.config import TrainConfig
 from swin_umamba_training.dataset import Dataset
 
-__all__ = ["Start", "make_plan", "prepare_start"]
+__all__ = ["Start", "check_architecture", "make_plan", "prepare_start"]
 
 DEFAULT_ARCHITECTURE = "swin-umamba-d"
 _LARGEST_DEFAULT_PATCH = 256
@@ -102,12 +102,28 @@ def make_plan(dataset: Dataset, config: TrainConfig, start: Plan | None = None) 
     )
 
 
-def _architecture(config: TrainConfig, start: Plan | None) -> str:
-    name = config.arch or (start.architecture if start else DEFAULT_ARCHITECTURE)
+def check_architecture(name: str) -> None:
+    """Refuse a network that does not exist.
+
+    Parameters
+    ----------
+    name
+        As given with ``--arch``.
+
+    Raises
+    ------
+    InputError
+        Lists the names there are.
+    """
     if name not in ARCHITECTURES:
         raise InputError(
             f"unknown network '{name}': use one of {', '.join(ARCHITECTURES)} (--arch)"
         )
+
+
+def _architecture(config: TrainConfig, start: Plan | None) -> str:
+    name = config.arch or (start.architecture if start else DEFAULT_ARCHITECTURE)
+    check_architecture(name)
     if start and name != start.architecture:
         raise InputError(
             f"the start model is a {start.architecture}, not a {name}: leave out --arch, "

@@ -24,7 +24,7 @@ from swin_umamba_training.config import TrainConfig
 from swin_umamba_training.dataset import Dataset, Sample, check_objects, scan_dataset, split
 from swin_umamba_training.events import EventLog, OnEvent
 from swin_umamba_training.module import SegmentationModule
-from swin_umamba_training.planning import Start, prepare_start
+from swin_umamba_training.planning import Start, check_architecture, prepare_start
 from swin_umamba_training.recorder import RunClock, RunRecorder
 from swin_umamba_training.run_folder import RunFolder
 from swin_umamba_training.sampling import ImageStore, patch_loader
@@ -76,6 +76,8 @@ def train(config: TrainConfig, on_event: OnEvent | None = None) -> TrainResult:
     folder = RunFolder(config.run)
     folder.check(config.overwrite)
     device, device_note = resolve_device(config.device)
+    if config.arch is not None:
+        check_architecture(config.arch)
     dataset = scan_dataset(config.dataset, config.instances)
     parts = split(dataset.samples, config.val, config.val_fraction, config.seed)
     sizes = check_objects(*parts) if dataset.instances else ()
