@@ -11,6 +11,7 @@ import tifffile
 
 from napari_swin_umamba.errors import InputError
 from swin_umamba_training.dataset import check_objects, scan_dataset, split
+from swin_umamba_training.folders import image_files
 
 
 def test_semantic_masks(make_dataset) -> None:
@@ -226,3 +227,14 @@ def test_one_image_needs_a_choice(make_dataset) -> None:
     with pytest.raises(InputError, match="--val-fraction 0"):
         split(samples, (), 0.2, 0)
     assert split(samples, (), 0.0, 0) == (samples, ())
+
+
+def test_stray_files_are_left_alone(make_dataset) -> None:
+    folder = make_dataset()
+    for part in ("images", "masks"):
+        for stray in ("Thumbs.db", "readme.txt", "._cell0.png", "cell0.csv"):
+            (folder / part / stray).write_text("not an image")
+        assert [file.name for file in image_files(folder / part)] == [
+            f"cell{index}.png" for index in range(4)
+        ]
+    assert len(scan_dataset(folder).samples) == 4

@@ -97,8 +97,27 @@ def test_what_cannot_be_scored(golden: tuple[Path, Path], tmp_path: Path) -> Non
     for files, options, message in cases:
         with pytest.raises(InputError, match=message):
             evaluate(*files, **options)
+    with pytest.raises(InputError, match="--foreground.*--classes 3"):
+        evaluate(prediction, truth, classes=3, foreground=True)
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="no prediction for"):
         evaluate(tmp_path / "empty", truth.parent)
     with pytest.raises(InputError, match="no files"):
         evaluate(tmp_path / "empty", tmp_path / "empty")
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_two_files_of_one_name_are_refused(golden: tuple[Path, Path], which: int) -> None:
+    """Which of the two is meant cannot be known; one would be left out unseen."""
+    for suffix in (".png", ".tif"):
+        golden[which].with_suffix(suffix).write_bytes(golden[which].read_bytes())
+    with pytest.raises(InputError, match=r"a\.png and a\.tif have the same name"):
+        evaluate(golden[0].parent, golden[1].parent)
+
+
+def test_stray_files_are_left_alone(golden: tuple[Path, Path]) -> None:
+    for file in golden:
+        for stray in ("Thumbs.db", "readme.txt", "._a.png", "a.csv"):
+            file.with_name(stray).write_text("not an image")
+        file.with_name("old.png").mkdir()
+    assert list(evaluate(golden[0].parent, golden[1].parent).images) == ["a"]

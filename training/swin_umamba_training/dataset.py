@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from napari_swin_umamba.errors import InputError
 from napari_swin_umamba.images import Image, channels_first, read_image, read_labels
+from swin_umamba_training.folders import files_by_name
 from swin_umamba_training.targets import (
     MIN_OBJECT_PIXELS,
     MaskSummary,
@@ -116,7 +117,7 @@ def _pair_files(path: Path) -> tuple[list[Sample], list[str]]:
     for part in ("images", "masks"):
         if not (path / part).is_dir():
             raise InputError(f"the data set {path} has no folder {part}/; put the {part} there")
-        files[part] = _by_stem(path / part)
+        files[part] = files_by_name(path / part)
     images, masks = files["images"], files["masks"]
     orphans = sorted(masks.keys() - images.keys())
     if orphans:
@@ -125,23 +126,12 @@ def _pair_files(path: Path) -> tuple[list[Sample], list[str]]:
             f"({len(orphans)} of {len(masks)} masks); rename or move it"
         )
     if not masks:
-        raise InputError(f"the data set {path} has no masks; put one for each image in masks/")
+        raise InputError(
+            f"the data set {path} has no masks; put a PNG or TIFF for each image in masks/"
+        )
     unpainted = sorted(images.keys() - masks.keys())
     notes = [f"{len(unpainted)} images have no mask and are left out"] if unpainted else []
     return [Sample(name, images[name], masks[name]) for name in sorted(masks)], notes
-
-
-def _by_stem(folder: Path) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for file in sorted(folder.iterdir()):
-        if file.name.startswith(".") or file.is_dir():
-            continue
-        if file.stem in found:
-            raise InputError(
-                f"{found[file.stem]} and {file.name} have the same name; remove or rename one"
-            )
-        found[file.stem] = file
-    return found
 
 
 def read_pair(sample: Sample) -> tuple[Image, NDArray[np.integer]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_swin_umamba.errors import InputError
-from napari_swin_umamba.images import Image, read_image, read_labels
+from napari_swin_umamba.images import IMAGE_SUFFIXES, Image, read_image, read_labels
+from swin_umamba_training.folders import files_by_name
 from swin_umamba_training.metrics import InstanceScore, dice, instance_f1, surface_dice
 from swin_umamba_training.targets import MAX_CLASSES
 
@@ -75,9 +76,13 @@ def evaluate(
     Raises
     ------
     InputError
-        Files are missing, of different size, or hold no labels.
+        Files are missing, of different size, or hold no labels; or an option is out of range.
     """
     _check(metrics, tolerance, classes, iou)
+    if foreground and classes is not None:
+        raise InputError(
+            f"--foreground scores one class, --classes {classes} several; leave out one of them"
+        )
     pairs = _pairs(prediction, truth)
     notes: list[str] = []
     per_class = [metric for metric in metrics if metric != "f1"]
@@ -132,21 +137,15 @@ def _pairs(prediction: Path, truth: Path) -> list[tuple[str, Path, Path]]:
         raise InputError(f"{prediction} and {truth} must be two files or two folders (PRED, GT)")
     if not truth.is_dir():
         return [(truth.stem, prediction, truth)]
-    predictions = dict(_labels_in(prediction))
+    predictions = files_by_name(prediction)
     pairs = []
-    for name, true_file in _labels_in(truth):
+    for name, true_file in files_by_name(truth).items():
         if name not in predictions:
             raise InputError(f"no prediction for {true_file} in {prediction} (PRED)")
         pairs.append((name, predictions[name], true_file))
     if not pairs:
-        raise InputError(f"no files in {truth} (GT)")
+        raise InputError(f"no files in {truth} end in {', '.join(IMAGE_SUFFIXES)} (GT)")
     return pairs
-
-
-def _labels_in(folder: Path) -> Iterator[tuple[str, Path]]:
-    for file in sorted(folder.iterdir()):
-        if file.is_file() and not file.name.startswith("."):
-            yield file.stem, file
 
 
 def _occurring(pairs: Sequence[tuple[str, Path, Path]]) -> list[int]:

@@ -108,6 +108,7 @@ def segment(
 def _input_files(inputs: Sequence[Path]) -> list[Path]:
     """The images named, and those in the folders named."""
     from napari_swin_umamba.images import IMAGE_SUFFIXES
+    from swin_umamba_training.folders import image_files
 
     files: list[Path] = []
     for path in inputs:
@@ -116,7 +117,7 @@ def _input_files(inputs: Sequence[Path]) -> list[Path]:
         if not path.is_dir():
             files.append(path)
             continue
-        found = [file for file in sorted(path.iterdir()) if file.suffix.lower() in IMAGE_SUFFIXES]
+        found = image_files(path)
         if not found:
             raise InputError(f"no images in {path}; known are {', '.join(sorted(IMAGE_SUFFIXES))}")
         files += found

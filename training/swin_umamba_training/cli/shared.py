@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, ParamSpec, TypeVar
 
@@ -76,16 +76,14 @@ def output_path(text: str) -> Path:
 class OneLineErrors(TyperGroup):
     """The program, saying in one line what is wrong with a flag, as the commands do."""
 
-    def main(
-        self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any
-    ) -> Any:
+    def main(self, *args: Any, **extra: Any) -> Any:
         """Run the program; see :meth:`click.Command.main`."""
         standalone = extra.pop("standalone_mode", True)
         extra["standalone_mode"] = False
         if not standalone:
-            return super().main(args, prog_name, **extra)
+            return super().main(*args, **extra)
         try:
-            code = super().main(args, prog_name, **extra)
+            code = super().main(*args, **extra)
         except _USAGE_ERROR as error:
             if message := _usage_message(error):
                 report_error(message)
