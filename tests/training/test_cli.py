@@ -23,7 +23,10 @@ from napari_swin_umamba.network import build_network
 from napari_swin_umamba.plan import Channel, Normalization, Plan, SegmentationClass
 from swin_umamba_training.cli import app, segment
 
-COMMANDS = ([], ["train"], ["segment"], ["evaluate"], ["models"], ["models", "info"], ["doctor"])
+COMMANDS = (
+    *([], ["train"], ["segment"], ["evaluate"], ["doctor"]),
+    *(["models"], ["models", "list"], ["models", "info"]),
+)
 
 
 @pytest.fixture(scope="module")
@@ -79,8 +82,12 @@ def error_line(*arguments: object) -> str:
 def test_help_has_examples(command: list[str]) -> None:
     text = call(*command, "--help").stdout
     assert "Usage: " in text
-    if command not in ([], ["models"]):
-        assert "Examples" in text
+    assert "Examples" in text
+
+
+def test_help_says_when_training_asks_what_masks_hold() -> None:
+    text = " ".join(call("train", "--help").stdout.split())
+    assert "add --instances or --semantic" in text
 
 
 def test_help_needs_no_torch() -> None:

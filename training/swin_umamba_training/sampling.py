@@ -1,7 +1,7 @@
 """Training patches, each a pure function of (seed, step, sample).
 
 Whatever the number of loader processes, wherever a run was stopped and resumed: patch `sample`
-of step `step` is always the same (design decision 10).
+of step `step` is always the same (docs/decisions/0020-steps-not-epochs.md).
 """
 
 from __future__ import annotations

@@ -14,10 +14,23 @@ from swin_umamba_training.cli.shared import OneLineErrors, print_line
 
 __all__ = ["app"]
 
+EPILOG = """[bold]Examples[/bold]
+
+Find nuclei with the model that comes with the program:
+swin-umamba segment cell.png -o labels.tif --model nuclei
+
+Train a model on images/ and masks/ in cells/, for five minutes:
+swin-umamba train cells/ -o run1 --arch swin-umamba-d-tiny --minutes 5
+
+Score labels:
+swin-umamba evaluate labels/ truth/ --metric f1
+"""
+
 app = typer.Typer(
     name="swin-umamba",
     cls=OneLineErrors,
     help="Segment images with Swin-UMamba networks, and train your own from a few painted ones.",
+    epilog=EPILOG,
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_show_locals=False,

@@ -14,11 +14,25 @@ if TYPE_CHECKING:
     from napari_swin_umamba.checkpoints import ModelInfo
     from napari_swin_umamba.plan import Plan
 
-app = typer.Typer(help="List models and show what they are.", no_args_is_help=True)
-
-EPILOG = """[bold]Examples[/bold]
+LIST_EPILOG = """[bold]Examples[/bold]
 
 swin-umamba models list
+
+swin-umamba models list --json > models.json
+"""
+
+APP_EPILOG = """[bold]Examples[/bold]
+
+swin-umamba models list
+
+swin-umamba models info nuclei
+"""
+
+app = typer.Typer(
+    help="List models and show what they are.", epilog=APP_EPILOG, no_args_is_help=True
+)
+
+EPILOG = """[bold]Examples[/bold]
 
 swin-umamba models info nuclei
 
@@ -26,7 +40,7 @@ swin-umamba models info runs/first/model.safetensors --json
 """
 
 
-@app.command("list")
+@app.command("list", epilog=LIST_EPILOG)
 @user_errors
 def list_models(json: JsonOption = False) -> None:
     """List the models that come with the program."""

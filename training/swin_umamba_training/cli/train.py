@@ -36,6 +36,7 @@ swin-umamba train cells/ -o run3 --val a3 --val b7
 
 DATASET holds images/ and masks/ with files of the same names (PNG, JPEG, TIFF).
 Masks hold classes (0 is background), or number objects (0 is background).
+With few objects per image both are possible: then add --instances or --semantic.
 
 RUN gets model.safetensors (the best), scores.csv, curves.png, config.json,
 events.jsonl and last.ckpt. A file named stop in it ends the run.
