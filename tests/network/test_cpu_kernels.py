@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Iterator
 
 import numba
 import numpy as np
@@ -101,6 +102,13 @@ def test_nan_in_gives_nan_out() -> None:
 
 
 class TestThreads:
+    @pytest.fixture(autouse=True)
+    def two_threads(self) -> Iterator[None]:
+        before = torch.get_num_threads()
+        torch.set_num_threads(2)
+        yield
+        torch.set_num_threads(before)
+
     def test_every_task_runs_once(self) -> None:
         counts = [0] * 50
 

@@ -162,13 +162,18 @@ def test_ctrl_c_ends_a_run_in_one_line_and_keeps_the_model(make_dataset, tmp_pat
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # A suite that runs in the background of a shell hands on that Ctrl-C is ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     assert process.stdout is not None
-    for line in process.stdout:
-        if json.loads(line)["event"] == "validation":
-            break
-    process.send_signal(signal.SIGINT)
-    stdout, stderr = process.communicate(timeout=60)
+    try:
+        for line in process.stdout:
+            if json.loads(line)["event"] == "validation":
+                break
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 1, stderr
     assert [line for line in stderr.splitlines() if line.startswith("error: ")] == [
         "error: interrupted"
