@@ -6,8 +6,9 @@ import os
 
 import pytest
 
-# Before torch, numba or matplotlib are imported. The networks here are tiny: more threads than two
-# cost more than they bring, and figures are written, never shown.
+# Before torch, numba or matplotlib are imported. The networks here are tiny: a second thread brings
+# little, and on a busy machine threads wait for each other by spinning (measured: five times the
+# processor time). Tests that are about threads ask for theirs. Figures are written, never shown.
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
