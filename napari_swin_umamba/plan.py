@@ -142,6 +142,18 @@ class Plan(_Frozen):
         """Number of output channels of the network, background included."""
         return len(self.classes)
 
+    @property
+    def label_classes(self) -> tuple[SegmentationClass, ...]:
+        """Classes of labels that hold class ids, background first.
+
+        Those of the network, but for ``boundary``: interior and boundary together are the object.
+        """
+        if self.output == "semantic":
+            return self.classes
+        interior = self.classes[1]
+        name = interior.name.removesuffix("interior").strip() or "object"
+        return self.classes[0], interior.model_copy(update={"name": name})
+
     @field_validator("patch")
     @classmethod
     def _check_patch(cls, patch: tuple[int, int]) -> tuple[int, int]:

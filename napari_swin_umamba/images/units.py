@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import isfinite
+from math import isfinite, prod
 from numbers import Real
 from typing import Any
 
@@ -30,8 +30,8 @@ _SPELLINGS = {
 }
 
 
-def known_spacing(spacing: Any) -> tuple[float, float] | None:
-    """Return row and column spacing, or None where it is not two finite numbers above 0.
+def known_spacing(spacing: Any, count: int = 2) -> tuple[float, ...] | None:
+    """Return the spacing along `count` axes, or None where it is not finite numbers above 0.
 
     Files say 0 or NaN where their writer did not know.
     """
@@ -39,10 +39,10 @@ def known_spacing(spacing: Any) -> tuple[float, float] | None:
         sizes = tuple(spacing)
     except TypeError:
         return None
-    if len(sizes) != 2 or not all(isinstance(size, Real) for size in sizes):
+    if len(sizes) != count or not all(isinstance(size, Real) for size in sizes):
         return None
-    row, column = float(sizes[0]), float(sizes[1])
-    return (row, column) if isfinite(row * column) and min(row, column) > 0 else None
+    known = tuple(float(size) for size in sizes)
+    return known if isfinite(prod(known)) and min(known) > 0 else None
 
 
 def unit_name(spelling: str | None) -> str | None:

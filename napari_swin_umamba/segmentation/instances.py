@@ -13,7 +13,7 @@ import numpy as np
 from scipy import ndimage
 from skimage.segmentation import watershed
 
-__all__ = ["instances_from_boundary"]
+__all__ = ["instances_from_boundary", "objects_from_classes"]
 
 _SURE = 0.95
 _SURE_PIXELS = 16
@@ -57,6 +57,30 @@ def instances_from_boundary(probabilities: np.ndarray, min_object_pixels: int = 
     _add_seeds(seeds, objects)
     labels = watershed(-interior, seeds, mask=objects)
     return _number(labels, min_object_pixels)
+
+
+def objects_from_classes(labels: np.ndarray) -> np.ndarray:
+    """Number the connected pieces of each class.
+
+    Parameters
+    ----------
+    labels
+        ``(Y, X)``, class ids; 0 is the background.
+
+    Returns
+    -------
+    np.ndarray
+        ``(Y, X)``, int32: 0 background, pieces 1, 2, ... in the order of their first pixel. Pixels
+        of a piece share a side and a class; touching pieces of two classes differ.
+    """
+    pieces = np.zeros(labels.shape, np.int32)
+    largest = 0
+    for value in np.flatnonzero(np.bincount(labels.ravel(), minlength=1)[1:]) + 1:
+        of_class = np.zeros(labels.shape, np.int32)
+        count = ndimage.label(labels == value, _CROSS, output=of_class)
+        pieces[of_class > 0] = of_class[of_class > 0] + largest
+        largest += count
+    return _number(pieces, 1)
 
 
 def _sure_seeds(sure: np.ndarray) -> np.ndarray:

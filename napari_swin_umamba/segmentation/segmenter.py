@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
-from math import inf
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
 from napari_swin_umamba.checkpoints import Model, load_model
-from napari_swin_umamba.errors import Cancelled, InputError, shown
-from napari_swin_umamba.images.axes import check_axes
+from napari_swin_umamba.errors import InputError, shown
+from napari_swin_umamba.images.axes import IMAGE_AXES, check_axes
 from napari_swin_umamba.images.image import Image
-from napari_swin_umamba.images.units import known_spacing, same_length_factor
-from napari_swin_umamba.plan import Plan
-from napari_swin_umamba.segmentation.device import resolve_device
-from napari_swin_umamba.segmentation.instances import instances_from_boundary
-from napari_swin_umamba.segmentation.prediction import Progress, StopRequest, predict_bands
-from napari_swin_umamba.segmentation.preprocessing import normalize, select_channels
-from napari_swin_umamba.segmentation.tiling import make_tiling
+from napari_swin_umamba.images.slices import Position, SliceLayout
+from napari_swin_umamba.images.units import known_spacing
+from napari_swin_umamba.plan import Plan, SegmentationClass
+from napari_swin_umamba.segmentation.layout import check_plane, resolve_layout
+from napari_swin_umamba.segmentation.linking import ObjectLinker
+from napari_swin_umamba.segmentation.plane import PlaneSegmenter
+from napari_swin_umamba.segmentation.prediction import Progress, StopRequest
 
-__all__ = ["Segmentation", "segment"]
+__all__ = ["Segmentation", "SliceReport", "segment"]
 
-_SAME_SPACING = 1.25  # ratio up to which pixel sizes count as alike
+SliceReport = Callable[[Position, np.ndarray], object]
+"""Called as ``on_slice(position, labels)`` after every plane of a volume."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,15 +34,21 @@ class Segmentation:
     """Labels on the grid of an image."""
 
     labels: np.ndarray
-    """``(Y, X)``: class ids (uint8 or uint16), or with `instances` object numbers (int32)."""
+    """``(Y, X)``, ``(Z, Y, X)``, ``(T, Z, Y, X)``, ...: the image's axes without channels. Class
+    ids (uint8 or uint16), or with `instances` object numbers (int32)."""
     probabilities: np.ndarray | None
-    """``(classes, Y, X)``, float32, if asked for."""
+    """``(classes, *labels.shape)``, float32, if asked for."""
     instances: bool
     """Whether labels number objects."""
     plan: Plan
-    """Of the model: class names and colours."""
+    """Of the model."""
     notes: tuple[str, ...] = ()
     """What was assumed about the image, one sentence each, for people."""
+
+    @property
+    def classes(self) -> tuple[SegmentationClass, ...]:
+        """Names and colours of class ids, where labels hold them."""
+        return self.plan.label_classes
 
 
 def segment(
@@ -54,21 +62,28 @@ def segment(
     on_progress: Progress | None = None,
     should_stop: StopRequest | None = None,
     probabilities: bool = False,
+    *,
+    plane: str | None = None,
+    objects: bool | None = None,
+    resample: bool = False,
+    on_slice: SliceReport | None = None,
 ) -> Segmentation:
-    """Segment a 2D image of any size.
+    """Segment an image of any size, or a volume or film slice by slice.
 
     Parameters
     ----------
     image
-        Array or tensor of any real dtype, or what
+        Array or tensor of any real dtype, a lazy array (dask, zarr), or what
         :func:`napari_swin_umamba.images.read_image` returns.
     model
         A model, or what :func:`napari_swin_umamba.load_model` takes.
     axes
-        ``"YX"``, ``"YXC"`` (colour) or ``"CYX"`` (channels); None to believe the image, or guess.
+        One letter for each axis, of T, C, Z, Y, X: ``"YX"``, ``"ZYX"``, ``"TCZYX"``, ... With C at
+        the end (``"YXC"``, ``"ZYXC"``) the channels are colours. None to believe the image; for a
+        bare array of two or three axes, to guess.
     spacing
-        Row and column spacing, in the unit of the model's training data. Used to warn when
-        objects appear at another size than in training; the image is not resampled.
+        Distance of neighbouring pixels along the axes Z, Y, X that the image has, in its order of
+        them and in the unit of the model's training data; None to believe the image.
     device
         ``"auto"``, ``"cpu"``, ``"cuda"``, ``"mps"``.
     mirror
@@ -81,6 +96,20 @@ def segment(
         Asked before every tile; True ends the work.
     probabilities
         Return the probability of each class as well.
+    plane
+        ``"Z"``, ``"Y"`` or ``"X"``: the axis along which a volume is cut into slices. None: the one
+        with the coarsest spacing, Z where that is no answer.
+    objects
+        Number objects (True) or give class ids (False); None: as the model was trained. Objects
+        of neighbouring slices that overlap enough get one number
+        (:class:`~napari_swin_umamba.segmentation.linking.ObjectLinker`).
+    resample
+        Bring each slice to the pixel size of the training images first. Labels come back on the
+        image's grid.
+    on_slice
+        Called after each slice of a volume or film with its position along the axes stepped
+        through, in the image's order, and its labels ``(rows, columns)``. What it got stays valid
+        when the work is stopped later.
 
     Returns
     -------
@@ -96,54 +125,108 @@ def segment(
 
     Notes
     -----
-    Memory beside the image, at the peak and per pixel: about 12 bytes for semantic labels of a
-    one-channel image (their logits never exist for the whole image at once), 4 more per class for
-    probabilities, and about 46 for objects, which a watershed tells apart.
+    Memory: that of :class:`~napari_swin_umamba.segmentation.plane.PlaneSegmenter` for one slice,
+    and the labels. A lazy array is read slice by slice.
     """
     if not isinstance(model, Model):
         model = load_model(model)
-    given = _given_spacing(spacing)
-    axes = check_axes(axes)
+    axes, slice_axis = check_axes(axes), check_plane(plane)
     if not isinstance(image, Image):
         image = Image(_as_array(image), axes or "")
-    plan = model.plan
-    channels, notes = select_channels(_as_array(image.array), axes or image.axes or None, plan)
-    target, device_note = resolve_device(device)
-    notes = (
-        *image.notes,
-        *notes,
-        *_spacing_notes(given or known_spacing(image.spacing), image.unit, plan),
+    axes = axes or image.axes or None
+    segmenter = PlaneSegmenter(model, device, mirror, overlap, objects, resample, probabilities)
+    if axes is None or axes in IMAGE_AXES:
+        result = segmenter.segment(
+            _as_array(np.asarray(image.array)),
+            axes,
+            _spacing_of_plane(spacing, image),
+            image.unit if spacing is None else None,
+            on_progress,
+            should_stop,
+        )
+        return Segmentation(
+            result.labels,
+            result.probabilities,
+            segmenter.instances,
+            model.plan,
+            (*image.notes, *result.notes),
+        )
+    return _segment_slices(
+        segmenter, image, axes, spacing, slice_axis, on_progress, should_stop, on_slice
     )
-    collector = _Collector(plan, channels.shape[1:], probabilities)
-    predict_bands(
-        model.network,
-        normalize(channels, plan),
-        make_tiling(channels.shape[1:], plan.patch, overlap, plan.pad_to_patch),
-        collector.add,
-        device=target,
-        mirror=mirror,
-        on_progress=on_progress,
-        should_stop=should_stop,
-    )
-    del channels
-    if should_stop is not None and should_stop():
-        raise Cancelled("segmentation was stopped")
+
+
+def _segment_slices(
+    segmenter: PlaneSegmenter,
+    image: Image,
+    axes: str,
+    spacing: tuple[float, ...] | None,
+    slice_axis: str | None,
+    on_progress: Progress | None,
+    should_stop: StopRequest | None,
+    on_slice: SliceReport | None,
+) -> Segmentation:
+    count = sum(axis in "ZYX" for axis in axes)
+    given = _checked_spacing(spacing, count)
+    known = given or known_spacing(image.spacing, count)
+    unit = image.unit if given is None else None
+    layout, plane_spacing = resolve_layout(image.array.shape, axes, known, slice_axis)
+    per_plane = segmenter.tiles(layout.plane_shape, plane_spacing, unit)
+    linker = ObjectLinker() if segmenter.instances and not _along_time(layout, axes) else None
+    labels: np.ndarray | None = None
+    probabilities: np.ndarray | None = None
+    notes = dict.fromkeys(image.notes)
+    for number, position in enumerate(layout.positions()):
+        result = segmenter.segment(
+            layout.extract(image.array, position),
+            layout.axes,
+            plane_spacing,
+            unit,
+            _shifted(on_progress, number * per_plane, layout.count * per_plane),
+            should_stop,
+        )
+        found = linker.link(result.labels, position) if linker else result.labels
+        if labels is None:
+            labels = np.zeros(layout.labels_shape, found.dtype)
+        if linker is None and segmenter.instances:
+            found[found > 0] += labels.max()  # films: every object of every frame its own number
+        target = layout.target(position)
+        labels[target] = found
+        if result.probabilities is not None:
+            if probabilities is None:
+                shape = (len(result.probabilities), *layout.labels_shape)
+                probabilities = np.zeros(shape, np.float32)
+            probabilities[(slice(None), *target)] = result.probabilities
+        notes.update(dict.fromkeys(result.notes))
+        if on_slice is not None:
+            on_slice(position, found)
+    assert labels is not None
     return Segmentation(
-        labels=collector.labels(),
-        probabilities=collector.probabilities if probabilities else None,
-        instances=plan.output == "boundary",
-        plan=plan,
-        notes=notes + ((device_note,) if device_note else ()),
+        labels, probabilities, segmenter.instances, segmenter.model.plan, tuple(notes)
     )
 
 
-def _as_array(image: ArrayLike) -> np.ndarray:
-    """Return an image as an array; a tensor may be on any device and require a gradient."""
+def _along_time(layout: SliceLayout, axes: str) -> bool:
+    """Whether neighbouring planes are points in time, at which objects may be anywhere."""
+    return axes[layout.fixed_axes[-1]] == "T"
+
+
+def _shifted(report: Progress | None, before: int, total: int) -> Progress | None:
+    """Report the tiles of one plane as those of the whole volume."""
+    if report is None:
+        return None
+    return lambda done, _: report(before + done, total)
+
+
+def _as_array(image: Any) -> Any:
+    """Return an image as an array, a lazy one untouched; a tensor may be on any device."""
     try:
         if isinstance(image, torch.Tensor):
             # NumPy has no bfloat16.
             image = image.float() if image.dtype == torch.bfloat16 else image
             return image.numpy(force=True)
+        if isinstance(image, np.ndarray) or _is_lazy(image):
+            return image
         return np.asarray(image)
     except (TypeError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())
@@ -152,63 +235,21 @@ def _as_array(image: ArrayLike) -> np.ndarray:
         ) from error
 
 
-def _given_spacing(spacing: object) -> tuple[float, float] | None:
+def _is_lazy(image: Any) -> bool:
+    return all(hasattr(image, name) for name in ("shape", "dtype", "__getitem__", "__array__"))
+
+
+def _checked_spacing(spacing: object, count: int) -> tuple[float, ...] | None:
     """Return the spacing that a person gave, or None if they gave none."""
-    known = known_spacing(spacing)
+    known = known_spacing(spacing, count)
     if spacing is not None and known is None:
-        raise InputError(
-            f"spacing {shown(spacing)} is not a row and a column spacing: give two numbers above 0"
-        )
+        what = "a row and a column spacing: give two" if count == 2 else f"{count} spacings: give"
+        raise InputError(f"spacing {shown(spacing)} is not {what} numbers above 0")
     return known
 
 
-class _Collector:
-    """Turns bands of logits into labels as they come."""
-
-    def __init__(self, plan: Plan, shape: tuple[int, int], probabilities: bool) -> None:
-        self._plan = plan
-        self._semantic: np.ndarray | None = None
-        self.probabilities: np.ndarray | None = None
-        if plan.output == "semantic":
-            self._semantic = np.zeros(shape, np.min_scalar_type(plan.num_classes - 1))
-        if plan.output == "boundary" or probabilities:
-            self.probabilities = np.empty((plan.num_classes, *shape), np.float32)
-
-    def add(self, rows: slice, logits: np.ndarray) -> None:
-        """Take the logits ``(classes, rows, X)`` of some rows of the image."""
-        if self._semantic is not None:
-            self._semantic[rows] = logits.argmax(axis=0)
-        if self.probabilities is not None:
-            self.probabilities[:, rows] = _softmax(logits)
-
-    def labels(self) -> np.ndarray:
-        """Return the labels ``(Y, X)`` of the whole image."""
-        if self._semantic is not None:
-            return self._semantic
-        assert self.probabilities is not None
-        return instances_from_boundary(self.probabilities, self._plan.min_object_pixels)
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    exponentials: np.ndarray = np.exp(logits - logits.max(axis=0))
-    exponentials /= exponentials.sum(axis=0)
-    return exponentials
-
-
-def _spacing_notes(
-    spacing: tuple[float, float] | None, unit: str | None, plan: Plan
-) -> tuple[str, ...]:
-    """Warn where objects appear much larger or smaller than in training."""
-    if spacing is None or plan.spacing is None:
-        return ()
-    width = spacing[-1] * same_length_factor(unit, plan.unit)
-    ratio = width / plan.spacing[-1]
-    # Sizes that no pixel has are no help, and may be 0 after the conversion.
-    if 1 / _SAME_SPACING <= ratio <= _SAME_SPACING or not 0 < ratio < inf:
-        return ()
-    note = (
-        f"the image's pixels are {width:g} {plan.unit or ''} wide, those of the training "
-        f"images {plan.spacing[-1]:g}: objects appear {1 / ratio:.2g} times as large; if many are "
-        "missed, resize the image"
-    )
-    return (note,)
+def _spacing_of_plane(
+    spacing: tuple[float, ...] | None, image: Image
+) -> tuple[float, float] | None:
+    known = _checked_spacing(spacing, 2) or known_spacing(image.spacing)
+    return None if known is None else (known[0], known[1])

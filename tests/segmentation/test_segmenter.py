@@ -130,8 +130,8 @@ def test_axes_override_those_of_the_image(semantic: Model) -> None:
     image = Image(np.stack([IMAGE] * 5), "CYX", notes=("as read",))
     with pytest.raises(InputError, match="5 channels"):
         segment(image, semantic, device="cpu")
-    with pytest.raises(InputError, match="'ZYX'"):
-        segment(image, semantic, axes="ZYX", device="cpu")
+    with pytest.raises(InputError, match="'ZQX'"):
+        segment(image, semantic, axes="ZQX", device="cpu")
     assert segment(Image(IMAGE, "YX", notes=("as read",)), semantic).notes == ("as read",)
 
 

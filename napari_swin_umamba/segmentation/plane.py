@@ -1,0 +1,238 @@
+"""Segment one plane: preprocessing, tiles, classes or objects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import inf
+
+import numpy as np
+import torch
+
+from napari_swin_umamba.checkpoints import Model
+from napari_swin_umamba.errors import Cancelled
+from napari_swin_umamba.images.units import same_length_factor
+from napari_swin_umamba.plan import Plan
+from napari_swin_umamba.segmentation.device import resolve_device
+from napari_swin_umamba.segmentation.instances import (
+    instances_from_boundary,
+    objects_from_classes,
+)
+from napari_swin_umamba.segmentation.prediction import Progress, StopRequest, predict_bands
+from napari_swin_umamba.segmentation.preprocessing import normalize, select_channels
+from napari_swin_umamba.segmentation.resampling import (
+    resampled_shape,
+    resize_labels,
+    resize_plane,
+)
+from napari_swin_umamba.segmentation.tiling import make_tiling
+
+__all__ = ["PlaneResult", "PlaneSegmenter"]
+
+_SAME_SPACING = 1.25  # ratio up to which pixel sizes count as alike
+
+
+@dataclass(frozen=True, eq=False)
+class PlaneResult:
+    """What became of one plane."""
+
+    labels: np.ndarray
+    """``(Y, X)``: class ids (uint8 or uint16), or object numbers (int32)."""
+    probabilities: np.ndarray | None
+    """``(classes, Y, X)``, float32, if asked for."""
+    notes: tuple[str, ...]
+    """What was assumed about the image, one sentence each, for people."""
+
+
+@dataclass(frozen=True)
+class PlaneSegmenter:
+    """A model and how it is used, for one plane after the other.
+
+    Memory beside the plane, at the peak and per pixel: about 12 bytes for semantic labels of a
+    one-channel image (their logits never exist for the whole plane at once), 4 more per class for
+    probabilities or when resampling, and about 46 for objects, which a watershed tells apart.
+    """
+
+    model: Model
+    device: str | torch.device = "auto"
+    mirror: bool = False
+    """Average over mirrored versions: four times the work, a little more accurate."""
+    overlap: float = 0.5
+    """Fraction of a tile that neighbours share at least, from 0 to 0.9."""
+    objects: bool | None = None
+    """Number objects (True) or give class ids (False); None: as the model was trained."""
+    resample: bool = False
+    """Bring planes to the pixel size of the training images first; labels come back on the
+    plane's own grid."""
+    probabilities: bool = False
+    """Return the probability of each class as well."""
+
+    @property
+    def instances(self) -> bool:
+        """Whether labels number objects."""
+        return self.model.plan.output == "boundary" if self.objects is None else self.objects
+
+    def network_shape(
+        self, shape: tuple[int, int], spacing: tuple[float, float] | None, unit: str | None
+    ) -> tuple[int, int]:
+        """Rows and columns of a plane as the network sees it.
+
+        Raises
+        ------
+        InputError
+            It is to be resampled, and a pixel size is not known.
+        """
+        if not self.resample:
+            return shape
+        return resampled_shape(shape, spacing, unit, self.model.plan)
+
+    def tiles(
+        self, shape: tuple[int, int], spacing: tuple[float, float] | None, unit: str | None
+    ) -> int:
+        """Return how many tiles a plane takes.
+
+        Raises
+        ------
+        InputError
+            As :meth:`network_shape`, or the overlap is out of range.
+        """
+        plan = self.model.plan
+        seen = self.network_shape(shape, spacing, unit)
+        return make_tiling(seen, plan.patch, self.overlap, plan.pad_to_patch).count
+
+    def segment(
+        self,
+        plane: np.ndarray,
+        axes: str | None,
+        spacing: tuple[float, float] | None = None,
+        unit: str | None = None,
+        on_progress: Progress | None = None,
+        should_stop: StopRequest | None = None,
+    ) -> PlaneResult:
+        """Segment one plane.
+
+        Parameters
+        ----------
+        plane
+            Any real dtype, shape as `axes` says.
+        axes
+            ``"YX"``, ``"YXC"`` (colour) or ``"CYX"`` (channels); None to guess.
+        spacing
+            Row and column spacing in `unit`; None if not known.
+        unit
+            Of the spacing; None: that of the model's training images.
+        on_progress
+            Called after every tile with the number of tiles done and their total number.
+        should_stop
+            Asked before every tile; True ends the work.
+
+        Raises
+        ------
+        InputError
+            The plane, the model or an option cannot be used; the message says what to change.
+        Cancelled
+            `should_stop` said so.
+        """
+        plan = self.model.plan
+        channels, notes = select_channels(plane, axes, plan)
+        shape = (channels.shape[1], channels.shape[2])
+        seen = self.network_shape(shape, spacing, unit)
+        target, device_note = resolve_device(self.device)
+        if not self.resample:
+            notes = (*notes, *_spacing_notes(spacing, unit, plan))
+        keep_logits = seen != shape and not self.instances
+        collector = _Collector(
+            plan, seen, keep_logits, self.probabilities or plan.output == "boundary"
+        )
+        predict_bands(
+            self.model.network,
+            resize_plane(normalize(channels, plan), seen, order=3),
+            make_tiling(seen, plan.patch, self.overlap, plan.pad_to_patch),
+            collector.add,
+            device=target,
+            mirror=self.mirror,
+            on_progress=on_progress,
+            should_stop=should_stop,
+        )
+        del channels
+        if should_stop is not None and should_stop():
+            raise Cancelled("segmentation was stopped")
+        return PlaneResult(
+            labels=self._labels(collector, shape),
+            probabilities=collector.probabilities_at(shape) if self.probabilities else None,
+            notes=notes + ((device_note,) if device_note else ()),
+        )
+
+    def _labels(self, collector: _Collector, shape: tuple[int, int]) -> np.ndarray:
+        plan = self.model.plan
+        if plan.output == "boundary":
+            assert collector.probabilities is not None
+            found = instances_from_boundary(collector.probabilities, plan.min_object_pixels)
+            found = resize_labels(found, shape)
+            return found if self.instances else (found > 0).astype(np.uint8)
+        labels = collector.classes_at(shape)
+        return objects_from_classes(labels) if self.instances else labels
+
+
+class _Collector:
+    """Turns bands of logits into class ids and probabilities as they come."""
+
+    def __init__(
+        self, plan: Plan, shape: tuple[int, int], keep_logits: bool, probabilities: bool
+    ) -> None:
+        self._classes: np.ndarray | None = None
+        self._logits: np.ndarray | None = None
+        self.probabilities: np.ndarray | None = None
+        self._dtype = np.min_scalar_type(plan.num_classes - 1)
+        if plan.output == "semantic" and keep_logits:
+            self._logits = np.empty((plan.num_classes, *shape), np.float32)
+        elif plan.output == "semantic":
+            self._classes = np.zeros(shape, self._dtype)
+        if probabilities:
+            self.probabilities = np.empty((plan.num_classes, *shape), np.float32)
+
+    def add(self, rows: slice, logits: np.ndarray) -> None:
+        """Take the logits ``(classes, rows, X)`` of some rows of the plane."""
+        if self._classes is not None:
+            self._classes[rows] = logits.argmax(axis=0)
+        if self._logits is not None:
+            self._logits[:, rows] = logits
+        if self.probabilities is not None:
+            self.probabilities[:, rows] = _softmax(logits)
+
+    def classes_at(self, shape: tuple[int, int]) -> np.ndarray:
+        """Return class ids ``shape``: of the interpolated logits where the plane was resampled."""
+        if self._logits is not None:
+            logits = resize_plane(self._logits, shape, order=1)
+            return logits.argmax(axis=0).astype(self._dtype)
+        assert self._classes is not None
+        return resize_labels(self._classes, shape)
+
+    def probabilities_at(self, shape: tuple[int, int]) -> np.ndarray:
+        """Return probabilities ``(classes, *shape)``."""
+        assert self.probabilities is not None
+        return resize_plane(self.probabilities, shape, order=1)
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    exponentials: np.ndarray = np.exp(logits - logits.max(axis=0))
+    exponentials /= exponentials.sum(axis=0)
+    return exponentials
+
+
+def _spacing_notes(
+    spacing: tuple[float, float] | None, unit: str | None, plan: Plan
+) -> tuple[str, ...]:
+    """Warn where objects appear much larger or smaller than in training."""
+    if spacing is None or plan.spacing is None:
+        return ()
+    width = spacing[-1] * same_length_factor(unit, plan.unit)
+    ratio = width / plan.spacing[-1]
+    # Sizes that no pixel has are no help, and may be 0 after the conversion.
+    if 1 / _SAME_SPACING <= ratio <= _SAME_SPACING or not 0 < ratio < inf:
+        return ()
+    note = (
+        f"the image's pixels are {width:g} {plan.unit or ''} wide, those of the training "
+        f"images {plan.spacing[-1]:g}: objects appear {1 / ratio:.2g} times as large; if many are "
+        "missed, resample the image to the training images' pixel size (--resample)"
+    )
+    return (note,)

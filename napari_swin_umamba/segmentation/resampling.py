@@ -1,0 +1,111 @@
+"""Planes at the pixel size of the training images, and results back on the image's own grid.
+
+As nnU-Net resamples (``default_resampling.py``): cubic for images, linear for logits,
+``skimage.transform.resize`` with its corners aligned to pixel edges; ours smooths before it
+shrinks, since an image many times finer would alias.
+"""
+
+from __future__ import annotations
+
+from math import inf
+
+import numpy as np
+from skimage.transform import resize
+
+from napari_swin_umamba.errors import InputError
+from napari_swin_umamba.images.units import same_length_factor
+from napari_swin_umamba.plan import Plan
+
+__all__ = ["resampled_shape", "resize_labels", "resize_plane"]
+
+_LARGEST_PLANE = 2**28
+"""Pixels of a resampled plane: 1 GB for each channel."""
+
+
+def resampled_shape(
+    shape: tuple[int, int],
+    spacing: tuple[float, float] | None,
+    unit: str | None,
+    plan: Plan,
+) -> tuple[int, int]:
+    """Rows and columns of a plane once its pixels are as large as those of the training images.
+
+    Parameters
+    ----------
+    shape
+        Rows and columns.
+    spacing
+        Row and column spacing in `unit`; None if not known.
+    unit
+        As :mod:`napari_swin_umamba.images.units` knows it; None: that of the plan.
+    plan
+        With the spacing of the training images.
+
+    Raises
+    ------
+    InputError
+        One of the two spacings is not known, or the plane would become unreasonably large.
+    """
+    if plan.spacing is None:
+        raise InputError(
+            "the model does not say how large the pixels of its training images were, so images "
+            "cannot be brought to that size; switch resampling off (--resample)"
+        )
+    if spacing is None:
+        raise InputError(
+            "the size of the image's pixels is not known, so it cannot be brought to that of the "
+            f"training images ({plan.spacing[1]:g} {plan.unit or ''}); say the spacing or switch "
+            "resampling off (--resample)"
+        )
+    factor = same_length_factor(unit, plan.unit)
+    sizes = [
+        size * own * factor / wanted
+        for size, own, wanted in zip(shape, spacing, plan.spacing, strict=True)
+    ]
+    if not 0 < sizes[0] * sizes[1] < inf or sizes[0] * sizes[1] > _LARGEST_PLANE:
+        raise InputError(
+            f"at the pixel size of the training images a plane of {shape[0]} x {shape[1]} pixels "
+            f"would have {sizes[0]:.3g} x {sizes[1]:.3g}; is the spacing right? Or switch "
+            "resampling off (--resample)"
+        )
+    return max(1, round(sizes[0])), max(1, round(sizes[1]))
+
+
+def resize_plane(values: np.ndarray, shape: tuple[int, int], order: int) -> np.ndarray:
+    """Interpolate planes to other rows and columns.
+
+    Parameters
+    ----------
+    values
+        ``(C, Y, X)``, float32.
+    shape
+        Rows and columns wanted.
+    order
+        Of the spline: 3 for images, 1 for logits.
+
+    Returns
+    -------
+    np.ndarray
+        ``(C, *shape)``, float32; `values` itself if that is their shape.
+    """
+    if values.shape[1:] == shape:
+        return values
+    shrinks = shape[0] < values.shape[1] or shape[1] < values.shape[2]
+    out = np.empty((len(values), *shape), np.float32)
+    for channel, target in zip(values, out, strict=True):
+        target[:] = resize(
+            channel, shape, order, mode="edge", anti_aliasing=order == 3 and shrinks, clip=True
+        )
+    return out
+
+
+def resize_labels(labels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Bring labels ``(Y, X)`` to other rows and columns; each pixel takes its nearest label."""
+    if labels.shape == shape:
+        return labels
+    index = [
+        np.minimum(((np.arange(new) + 0.5) * old / new).astype(int), old - 1)
+        for old, new in zip(labels.shape, shape, strict=True)
+    ]
+    resized: np.ndarray = labels[np.ix_(*index)]
+    return resized
