@@ -16,9 +16,9 @@ TRAINING = ROOT / "training" / "swin_umamba_training"
 
 WINDOW_TOOLKITS = {"napari", "qtpy", "magicgui", "superqt", "vispy", "PyQt5", "PyQt6", "PySide6"}
 
-# Part of napari_swin_umamba -> the other parts it may import. `errors`, `files` and `plan` import
-# nothing of ours but each other and may be imported by all.
-LEAVES = {"errors", "files", "plan"}
+# Part of napari_swin_umamba -> the other parts it may import. The leaves import nothing of ours but
+# each other and may be imported by all.
+LEAVES = {"cache", "errors", "files", "plan"}
 MAY_IMPORT = {
     "network": set(),
     "checkpoints": {"network"},
