@@ -21,13 +21,16 @@ if TYPE_CHECKING:
     from napari_swin_umamba.network.selective_scan import active_backend
     from napari_swin_umamba.segmentation.device import resolve_device
     from napari_swin_umamba.segmentation.instances import instances_from_boundary
+    from napari_swin_umamba.segmentation.measurement import measure_labels
     from napari_swin_umamba.segmentation.prediction import predict_logits
     from napari_swin_umamba.segmentation.preprocessing import preprocess
     from napari_swin_umamba.segmentation.segmenter import Segmentation, segment
+    from napari_swin_umamba.segmentation.table import Measurements
 
 __all__ = [
     "Cancelled",
     "InputError",
+    "Measurements",
     "Model",
     "ModelInfo",
     "Segmentation",
@@ -35,6 +38,7 @@ __all__ = [
     "bundled_models",
     "instances_from_boundary",
     "load_model",
+    "measure_labels",
     "predict_logits",
     "preprocess",
     "read_model_header",
@@ -43,8 +47,10 @@ __all__ = [
 ]
 
 _HOME = {
+    "Measurements": "table",
     "Segmentation": "segmenter",
     "instances_from_boundary": "instances",
+    "measure_labels": "measurement",
     "predict_logits": "prediction",
     "preprocess": "preprocessing",
     "resolve_device": "device",
