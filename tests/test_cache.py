@@ -91,7 +91,7 @@ def test_kernels_are_kept_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     monkeypatch.setattr(config, "CACHE_DIR", str(tmp_path / "numba"))
     compile_and_run(add_one)
     assert kernels_in(tmp_path / "ours" / "kernels") == ["test_cache.add_one"]
-    assert config.CACHE_DIR == str(tmp_path / "numba")  # other packages' kernels stay there
+    assert Path(config.CACHE_DIR) == tmp_path / "numba"  # other packages' kernels stay there
     assert not (tmp_path / "numba").exists()
 
 

@@ -1,9 +1,9 @@
 """Compile kernels on first use, say so, and keep them in the cache folder.
 
-They are kept in ``kernels/`` of :func:`napari_swin_umamba.cache.cache_folder`, not beside the sources
-as Numba would: uninstalling leaves nothing behind there, and one setting moves all that this package
-keeps. ``NUMBA_CACHE_DIR`` still decides if ``SWIN_UMAMBA_CACHE`` is not set. Where the folder cannot
-be written, Numba looks for another place by itself.
+They are kept in ``kernels/`` of :func:`napari_swin_umamba.cache.cache_folder`, not beside the
+sources as Numba would: uninstalling leaves nothing behind there, and one setting moves all that
+this package keeps. ``NUMBA_CACHE_DIR`` still decides if ``SWIN_UMAMBA_CACHE`` is not set. Where the
+folder cannot be written, Numba looks for another place by itself.
 """
 
 import functools
@@ -40,7 +40,7 @@ def kernel(function: Callable[..., None], signature: Any) -> Callable[..., None]
 @functools.cache
 def _compiled(function: Callable[..., None], signature: Any) -> Callable[..., None]:
     with _announced(function.__name__):
-        # njit() looks for the cache, compile() fills it: Numba's own setting is changed for a moment.
+        # njit() chooses the folder, compile() fills it: the setting is changed for a moment only.
         with _kept_in_cache_folder():
             compiled = numba.njit(nogil=True, cache=True, error_model="numpy")(function)
         compiled.compile(signature)
@@ -51,7 +51,7 @@ def _compiled(function: Callable[..., None], signature: Any) -> Callable[..., No
 
 @contextmanager
 def _kept_in_cache_folder() -> Iterator[None]:
-    """Point Numba at our cache folder, for us alone: other packages' kernels stay where they are."""
+    """Point Numba at our cache folder, for us alone: other packages' kernels stay put."""
     before = config.CACHE_DIR
     if os.environ.get(CACHE_VARIABLE, "").strip() or not before:
         config.CACHE_DIR = str(cache_folder() / "kernels")
