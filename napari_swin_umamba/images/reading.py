@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import zlib
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,68 +16,114 @@ from napari_swin_umamba.errors import InputError, shown
 from napari_swin_umamba.files import as_path
 from napari_swin_umamba.images.axes import check_axes, resolve_axes
 from napari_swin_umamba.images.image import Image
+from napari_swin_umamba.images.magic import (
+    GZIP_MAGIC,
+    META_START,
+    NRRD_MAGIC,
+    is_nifti,
+)
 from napari_swin_umamba.images.raster import JPEG_MAGIC, PNG_MAGIC, read_raster
 from napari_swin_umamba.images.tiff import TIFF_MAGICS, read_tiff
+from napari_swin_umamba.images.volume_axes import renamed_axes
 
-__all__ = ["IMAGE_SUFFIXES", "read_image", "read_labels"]
+__all__ = ["read_geometry", "read_image", "read_labels"]
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
-"""Lower-case endings of the files that are taken from a folder of images."""
+_START = 4096  # bytes; a MetaImage may begin with comments
 
 _T = TypeVar("_T")
 
 
 def read_image(path: str | os.PathLike[str], axes: str | None = None) -> Image:
-    """Read a 2D image: PNG, JPEG or TIFF (OME, ImageJ), 8 or 16 bits, float, grey or colour.
+    """Read an image or a volume: PNG, JPEG, TIFF (OME, ImageJ), NIfTI, NRRD or MetaImage.
 
-    Values are as stored; nothing is rescaled. 16-bit colour stays 16-bit. A palette picture
-    becomes RGB.
+    Values are as stored; nothing is rescaled but by a NIfTI header's own slope. 16-bit colour
+    stays 16-bit. A palette picture becomes RGB. The array of a volume is the file's, transposed
+    at most, so that its axes run along z, y and x of the world; ``Image.affine`` says how.
 
     Parameters
     ----------
     path
         The file.
     axes
-        ``"YX"``, ``"YXC"`` or ``"CYX"``, where the file does not say or is wrong.
+        One letter per axis, such as ``"YXC"``, ``"CYX"`` or ``"ZYX"``, where the file does not
+        say or is wrong.
 
     Returns
     -------
     Image
-        Array, axes, spacing and unit as far as the file tells.
+        Array, axes, spacing, unit and place in the world as far as the file tells.
 
     Raises
     ------
     InputError
-        No such file, a folder, an empty or damaged file, no image, or more than one plane.
+        No such file, a folder, an empty or damaged file, no image, or axes that nobody named.
     """
     axes = check_axes(axes)
     path, kind = _identify(path)
     if kind == "tiff":
         image = _guarded(path, lambda: read_tiff(path, axes))
-    else:
+    elif kind in ("png", "jpeg"):
         array, notes = _guarded(path, lambda: read_raster(path))
         stored = "YX" if array.ndim == 2 else "YXC"
         if axes is not None:
             stored, _ = resolve_axes(array.shape, axes, channels=1)
         image = Image(array, stored, path=path, notes=notes)
+    else:
+        image = _guarded(path, lambda: _read_volume(path, kind))
+        image = replace(image, axes=renamed_axes(path, image.axes, axes))
     if image.array.size == 0:
         raise InputError(f"{path} holds an empty image: its shape is {image.array.shape}")
     return image
 
 
-def read_labels(path: str | os.PathLike[str]) -> np.ndarray:
-    """Read a label image or a mask: one whole number per pixel, 0 the background.
+def read_geometry(path: str | os.PathLike[str]) -> Image:
+    """Read the header of a NIfTI, NRRD or MetaImage file: all of :func:`read_image` but values.
 
     Parameters
     ----------
     path
-        PNG or TIFF. A palette image gives its indices; a bool mask gives 0 and 1; a colour
-        image is taken if its channels agree.
+        The file.
+
+    Returns
+    -------
+    Image
+        Its array has the file's shape, takes no memory and holds zeros.
+
+    Raises
+    ------
+    InputError
+        As :func:`read_image`, or the file is of another kind.
+    """
+    path, kind = _identify(path)
+    if kind not in ("nifti", "nrrd", "meta"):
+        raise InputError(f"{path} is a {kind.upper()} image, which knows no place in the world")
+    return _guarded(path, lambda: _read_volume(path, kind, data=False))
+
+
+def _read_volume(path: Path, kind: str, data: bool = True) -> Image:
+    # Imported here: SimpleITK and nibabel take time, and a micrograph needs neither.
+    if kind == "nifti":
+        from napari_swin_umamba.images.nifti import read_nifti
+
+        return read_nifti(path, data)
+    from napari_swin_umamba.images.itk import read_itk
+
+    return read_itk(path, kind, data)
+
+
+def read_labels(path: str | os.PathLike[str]) -> np.ndarray:
+    """Read a label image or a mask: one whole number per pixel or voxel, 0 the background.
+
+    Parameters
+    ----------
+    path
+        PNG, TIFF, NIfTI, NRRD or MetaImage. A palette image gives its indices; a bool mask
+        gives 0 and 1; a colour image is taken if its channels agree.
 
     Returns
     -------
     np.ndarray
-        ``(Y, X)``, int32.
+        ``([T,] [Z,] Y, X)``, int32, axes in the order of :func:`read_image`.
 
     Raises
     ------
@@ -88,10 +137,13 @@ def read_labels(path: str | os.PathLike[str]) -> np.ndarray:
     if kind == "tiff":
         image = _guarded(path, lambda: read_tiff(path, indices=True))
         array, axes = image.array, image.axes
-    else:
+    elif kind == "png":
         array, _ = _guarded(path, lambda: read_raster(path, indices=True))
         axes = "YX" if array.ndim == 2 else "YXC"
-    if axes != "YX":
+    else:
+        image = _guarded(path, lambda: _read_volume(path, kind))
+        array, axes = image.array, image.axes
+    if "C" in axes:
         array = _one_channel(path, array, axes)
     return _whole_numbers(path, array)
 
@@ -99,10 +151,10 @@ def read_labels(path: str | os.PathLike[str]) -> np.ndarray:
 def _one_channel(path: Path, array: np.ndarray, axes: str) -> np.ndarray:
     """Take the common value of colour channels that agree; an alpha channel is ignored."""
     colors = array[..., :3]
-    if axes != "YXC" or (colors != colors[..., :1]).any():
+    if not axes.endswith("C") or (colors != colors[..., :1]).any():
         raise InputError(
             f"{path} is not a label image (axes {axes}, shape {array.shape}); one number per "
-            "pixel is needed, as a grey PNG or TIFF"
+            "pixel is needed, as a grey PNG or TIFF or a volume without channels"
         )
     return array[..., 0]
 
@@ -121,13 +173,16 @@ def _whole_numbers(path: Path, array: np.ndarray) -> np.ndarray:
 
 
 def _identify(path: str | os.PathLike[str]) -> tuple[Path, str]:
-    """Return the path and ``"png"``, ``"jpeg"`` or ``"tiff"``, by the first bytes."""
+    """Return the path and ``"png"``, ``"jpeg"``, ``"tiff"``, ``"nifti"``, ``"nrrd"`` or ``"meta"``.
+
+    The first bytes decide.
+    """
     path = as_path(path)
     try:
         if path.is_dir():
             raise InputError(f"{path} is a folder; give an image file")
         with open(path, "rb") as file:
-            start = file.read(8)
+            start = file.read(_START)
     except FileNotFoundError as error:
         raise InputError(f"no such file: {path}") from error
     except OSError as error:
@@ -135,10 +190,31 @@ def _identify(path: str | os.PathLike[str]) -> tuple[Path, str]:
         raise InputError(f"cannot read {name}: {error.strerror or error}") from error
     if not start:
         raise InputError(f"{path} is empty (0 bytes)")
-    for kind, magics in (("png", PNG_MAGIC), ("jpeg", JPEG_MAGIC), ("tiff", TIFF_MAGICS)):
+    for kind, magics in (
+        ("png", PNG_MAGIC),
+        ("jpeg", JPEG_MAGIC),
+        ("tiff", TIFF_MAGICS),
+        ("nrrd", NRRD_MAGIC),
+    ):
         if start.startswith(magics):
             return path, kind
-    raise InputError(f"{path} is not a PNG, JPEG or TIFF image, whatever its name says")
+    if META_START.match(start) and b"NDims" in start:
+        return path, "meta"
+    if is_nifti(_unzipped(start)):
+        return path, "nifti"
+    raise InputError(
+        f"{path} is not a PNG, JPEG or TIFF image, nor a NIfTI, NRRD or MetaImage volume, "
+        "whatever its name says"
+    )
+
+
+def _unzipped(start: bytes) -> bytes:
+    """Decompress the first bytes of a gzip file, as far as they tell its kind."""
+    if not start.startswith(GZIP_MAGIC):
+        return start
+    with suppress(zlib.error):
+        return zlib.decompressobj(wbits=31).decompress(start, 540)
+    return b""
 
 
 def _guarded(path: Path, read: Callable[[], _T]) -> _T:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tifffile
 
 from napari_swin_umamba.errors import InputError
 from napari_swin_umamba.images.image import Image
-from napari_swin_umamba.images.units import unit_name
+from napari_swin_umamba.images.limits import check_size
+from napari_swin_umamba.images.tiff_spacing import read_spacing
+from napari_swin_umamba.images.volume_axes import spatial_axes
 
-__all__ = ["TIFF_MAGICS", "read_tiff", "write_label_tiff"]
+__all__ = ["TIFF_MAGICS", "read_tiff"]
 
 TIFF_MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
@@ -29,15 +30,15 @@ def read_tiff(path: Path, axes: str | None = None, indices: bool = False) -> Ima
     path
         The file.
     axes
-        Axes of the stored array (without those of length 1), where the person knows better
-        than the file; None to believe the file.
+        Axes of the stored array (without those of length 1), in capitals, where the person
+        knows better than the file; None to believe the file.
     indices
         Give the indices of a palette image, not its colours.
 
     Raises
     ------
     InputError
-        It holds no 2D image.
+        It holds no image, or does not say what its axes are.
     """
     with tifffile.TiffFile(path) as tif:
         if not tif.series:
@@ -46,14 +47,15 @@ def read_tiff(path: Path, axes: str | None = None, indices: bool = False) -> Ima
         notes: tuple[str, ...] = ()
         if len(tif.series) > 1:
             notes = (f"the file holds {len(tif.series)} images; the first one is used",)
+        check_size(path, series.shape, series.dtype.itemsize, None, deflated=False)
         array, stored = _squeeze(series.asarray(), series.axes)
         array, stored = _name_axes(path, array, stored, axes)
         colormap = series.keyframe.colormap
         # ImageJ stores a grey image shown in colour as a palette image: its indices are the
         # intensities. Elsewhere a palette image is a picture with few colours.
-        if colormap is not None and not indices and not tif.is_imagej and stored == "YX":
-            array, stored = _apply_colormap(array, colormap), "YXC"
-        spacing, unit = _spacing(tif)
+        if colormap is not None and not indices and not tif.is_imagej and "C" not in stored:
+            array, stored = _apply_colormap(array, colormap), stored + "C"
+        spacing, unit = read_spacing(tif, spatial_axes(stored))
     return Image(array, stored, spacing, unit, path, notes)
 
 
@@ -67,108 +69,38 @@ def _squeeze(array: np.ndarray, axes: str) -> tuple[np.ndarray, str]:
 def _name_axes(
     path: Path, array: np.ndarray, stored: str, given: str | None
 ) -> tuple[np.ndarray, str]:
-    """Bring the array to ``YX``, ``YXC`` or ``CYX``."""
-    if given is not None and len(given) == array.ndim:
-        stored = given.upper()
-    elif given is not None:
-        raise InputError(f"axes '{given}' do not fit {path}: its shape is {array.shape} (--axes)")
+    """Bring the array to the order T, C, Z, Y, X, colours; see :class:`Image`."""
+    if given is not None:
+        if len(given) != array.ndim:
+            raise InputError(
+                f"axes '{given}' do not fit {path}: its shape is {array.shape} (--axes)"
+            )
+        stored = given
     elif "S" in stored:  # samples of one pixel: colours, stored before or after the pixels
         array = np.moveaxis(array, stored.index("S"), -1)
         stored = stored.replace("S", "") + "C"
-    elif sorted(stored) == ["C", "X", "Y"]:
-        array = np.moveaxis(array, stored.index("C"), 0)
-        stored = "CYX"
-    if stored in ("YX", "YXC", "CYX"):
-        return array, stored
-    hint = (
-        "if its pages are channels, save it as an OME or ImageJ TIFF with a channel axis; "
-        "'swin-umamba segment' also takes --axes CYX"
-        if len(stored) == 3 and stored[0] in _UNNAMED
-        else "save one plane of it as a file"
-    )
-    raise InputError(
-        f"{path} has axes {stored} and shape {array.shape}, but a 2D image is needed; {hint}"
-    )
+    if len(set(stored)) == len(stored) and "YX" in stored and set(stored) <= set("TCZYX"):
+        tail = stored.partition("YX")[2]
+        if tail in ("", "C"):  # what comes before the rows may come in any order
+            names = sorted(stored[: len(stored) - len(tail) - 2], key="TCZ".index)
+            wanted = "".join(names) + "YX" + tail
+            return array.transpose([stored.index(axis) for axis in wanted]), wanted
+    if given is not None:
+        raise InputError(
+            f"axes '{given}' are not those of an image: use T, C, Z before YX, or C behind it for "
+            "colours (--axes)"
+        )
+    hint = "save one plane of it as a file"
+    if len(stored) == 3 and stored[0] in _UNNAMED:
+        hint = (
+            "save it as an OME or ImageJ TIFF that names its axes; 'swin-umamba segment' also "
+            "takes --axes CYX if its pages are channels, ZYX if they are planes of a volume, TYX "
+            "if they are times"
+        )
+    raise InputError(f"{path} has axes {stored} and shape {array.shape}: {hint}")
 
 
 def _apply_colormap(array: np.ndarray, colormap: np.ndarray) -> np.ndarray:
-    """Look up 16-bit colours ``(3, values)`` for indices ``(Y, X)``; return uint8 ``(Y, X, 3)``."""
+    """Look up 16-bit colours ``(3, values)`` for indices ``(...)``; return uint8 ``(..., 3)``."""
     colors = (colormap >> 8).astype(np.uint8) if colormap.max() > 255 else colormap
     return np.moveaxis(colors[:, array], 0, -1)
-
-
-def _spacing(tif: tifffile.TiffFile) -> tuple[tuple[float, float] | None, str | None]:
-    """Return row and column spacing and their unit, as OME or ImageJ wrote them."""
-    try:
-        if tif.is_ome and tif.ome_metadata:
-            return _ome_spacing(tifffile.xml2dict(tif.ome_metadata))
-        if tif.is_imagej:
-            return _imagej_spacing(tif)
-    except (KeyError, TypeError, ValueError, ZeroDivisionError, AttributeError, SyntaxError):
-        pass  # a sloppy writer's metadata: the image is worth more than its pixel size
-    return None, None
-
-
-def _ome_spacing(ome: dict[str, Any]) -> tuple[tuple[float, float] | None, str | None]:
-    image = ome["OME"]["Image"]
-    pixels = (image[0] if isinstance(image, list) else image)["Pixels"]
-    # The OME schema's default unit is the micrometre.
-    unit_y, unit_x = (pixels.get(f"PhysicalSize{axis}Unit", "µm") for axis in "YX")
-    spacing = float(pixels["PhysicalSizeY"]), float(pixels["PhysicalSizeX"])
-    return _checked(spacing, unit_y if unit_y == unit_x else None)
-
-
-def _imagej_spacing(
-    tif: tifffile.TiffFile,
-) -> tuple[tuple[float, float] | None, str | None]:
-    tags = tif.pages.first.tags
-    # Pixels per unit, each a fraction.
-    per_unit = [tags[f"{axis}Resolution"].value for axis in "YX"]
-    unit = str((tif.imagej_metadata or {}).get("unit", ""))
-    if unit.startswith("\\u"):  # ImageJ writes the micro sign as Java source does
-        unit = unit.encode("ascii").decode("unicode_escape")
-    (y, y_over), (x, x_over) = per_unit
-    return _checked((y_over / y, x_over / x), unit)
-
-
-def _checked(
-    spacing: tuple[float, float], unit: str | None
-) -> tuple[tuple[float, float] | None, str | None]:
-    name = unit_name(unit)
-    if name is None or not all(np.isfinite(spacing)) or min(spacing) <= 0:
-        return None, None  # a size in "pixel", or in nothing, says nothing
-    return spacing, name
-
-
-def write_label_tiff(
-    path: Path,
-    labels: np.ndarray,
-    spacing: tuple[float, float] | None = None,
-    unit: str | None = None,
-) -> None:
-    """Write labels ``(Y, X)`` of an unsigned dtype, losslessly compressed.
-
-    ImageJ's kind of TIFF where it can hold the values (up to 65535), OME's otherwise.
-    """
-    imagej = labels.dtype.itemsize <= 2
-    metadata: dict[str, Any] = {"axes": "YX"}
-    options: dict[str, Any] = {}
-    if spacing is not None and unit is not None:
-        if imagej:
-            metadata["unit"] = "um" if unit == "micrometer" else unit
-            options["resolution"] = (1 / spacing[1], 1 / spacing[0])
-        else:
-            short = {"micrometer": "µm", "nanometer": "nm", "millimeter": "mm", "centimeter": "cm"}
-            for axis, size in zip("YX", spacing, strict=True):
-                metadata[f"PhysicalSize{axis}"] = size
-                metadata[f"PhysicalSize{axis}Unit"] = short.get(unit, unit)
-    tifffile.imwrite(
-        path,
-        labels,
-        imagej=imagej,
-        ome=not imagej,
-        photometric="minisblack",
-        compression="zlib",
-        metadata=metadata,
-        **options,
-    )

@@ -71,24 +71,39 @@ def test_axes_of_length_one_are_dropped(tmp_path: Path) -> None:
     assert (image.axes, image.array.shape) == ("CYX", (5, 7, 9))
 
 
-@pytest.mark.parametrize("axes", ["ZYX", "TYX"])
-def test_volumes_and_films_are_refused(tmp_path: Path, axes: str) -> None:
+@pytest.mark.parametrize("kind", ["ome", "imagej"])
+@pytest.mark.parametrize("axes", ["ZYX", "TYX", "TZYX", "ZCYX", "TZCYX"])
+def test_volumes_and_films(tmp_path: Path, axes: str, kind: str) -> None:
     path = tmp_path / "stack.tif"
-    tifffile.imwrite(path, CHANNELS, imagej=True, metadata={"axes": axes})
-    with pytest.raises(InputError, match=f"stack.tif has axes {axes}.*2D image is needed.*plane"):
-        read_image(path)
+    array = RNG.integers(0, 255, (2, 3, 4, 7, 9)[-len(axes) :], dtype=np.uint8)
+    tifffile.imwrite(path, array, metadata={"axes": axes}, photometric="minisblack", **{kind: True})
+    image = read_image(path)
+    assert image.axes == axes.replace("ZC", "CZ")
+    expected = np.moveaxis(array, -3, -4) if "ZC" in axes else array
+    assert np.array_equal(image.array, expected)
+
+
+def test_color_volume(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    array = np.stack([COLOR, 255 - COLOR])
+    tifffile.imwrite(path, array, imagej=True, photometric="rgb", metadata={"axes": "ZYXS"})
+    image = read_image(path)
+    assert image.axes == "ZYXC"
+    assert np.array_equal(image.array, array)
 
 
 def test_pages_of_unknown_meaning_need_axes(tmp_path: Path) -> None:
     path = tmp_path / "pages.tif"
     tifffile.imwrite(path, CHANNELS, photometric="minisblack")
-    with pytest.raises(InputError, match="with a channel axis; 'swin-umamba segment' .*--axes CYX"):
+    with pytest.raises(InputError, match="names its axes; 'swin-umamba segment' .*--axes CYX.*ZYX"):
         read_image(path)
     assert read_image(path, axes="CYX").array.shape == (5, 7, 9)
     with pytest.raises(InputError, match="do not fit"):
         read_image(path, axes="YX")
-    with pytest.raises(InputError, match="axes ZYX"):
-        read_image(path, axes="ZYX")
+    assert read_image(path, axes="zyx").axes == "ZYX"
+    for axes in ("XYZ", "CXY", "QYX", "YYX"):
+        with pytest.raises(InputError, match=f"'{axes}' are not those of an image"):
+            read_image(path, axes=axes)
 
 
 def test_several_images_in_a_file(tmp_path: Path) -> None:
@@ -192,3 +207,35 @@ def test_broken_ome_metadata_does_not_hide_the_image(tmp_path: Path) -> None:
     image = read_image(path)
     assert np.array_equal(image.array, GREY)
     assert image.spacing is None
+
+
+@pytest.mark.parametrize("planes", [2.5, 1.0])
+def test_imagej_spacing_of_a_volume(tmp_path: Path, planes: float) -> None:
+    path = tmp_path / "a.tif"
+    spacing = {} if planes == 1 else {"spacing": planes}  # as ImageJ writes it
+    tifffile.imwrite(
+        path,
+        CHANNELS,
+        imagej=True,
+        resolution=(4, 2),
+        metadata={"axes": "ZYX", "unit": "um"} | spacing,
+    )
+    image = read_image(path)
+    assert (image.spacing, image.unit) == ((planes, 0.5, 0.25), "micrometer")
+
+
+def test_ome_spacing_of_a_volume_in_two_units(tmp_path: Path) -> None:
+    path = tmp_path / "a.ome.tif"
+    sizes = {"PhysicalSizeZ": 2.0, "PhysicalSizeY": 500.0, "PhysicalSizeX": 250.0}
+    units = {"PhysicalSizeZUnit": "µm", "PhysicalSizeYUnit": "nm", "PhysicalSizeXUnit": "nm"}
+    tifffile.imwrite(path, CHANNELS, ome=True, metadata={"axes": "ZYX", **sizes, **units})
+    image = read_image(path)
+    assert image.spacing == pytest.approx((2000, 500, 250))
+    assert image.unit == "nanometer"
+
+
+def test_ome_without_a_distance_of_planes(tmp_path: Path) -> None:
+    path = tmp_path / "a.ome.tif"
+    sizes = {"PhysicalSizeY": 0.5, "PhysicalSizeX": 0.25}
+    tifffile.imwrite(path, CHANNELS, ome=True, metadata={"axes": "ZYX", **sizes})
+    assert read_image(path).spacing is None

@@ -60,8 +60,11 @@ def test_an_existing_file_is_kept(tmp_path: Path) -> None:
         ("a.jpg", LABELS, r"\.tif or \.png"),
         ("a.png", LABELS + 65536, "PNG holds up to 65535"),
         ("a.tif", LABELS - 1, "must lie in 0"),
-        ("a.tif", LABELS.astype(float), "2D array of integers"),
-        ("a.tif", LABELS[None], "2D array of integers"),
+        ("a.tif", LABELS.astype(float), "array of integers"),
+        ("a.png", LABELS[None], "one 2D image, not ZYX"),
+        ("a.tif", LABELS[0], "2 to 4 dimensions"),
+        ("a.nii", LABELS.astype(np.int64) + 2**31, r"up to 2\^31-1"),
+        ("a.txt", LABELS, r"\.nii\.gz"),
         ("a.tif", LABELS[:0], "non-empty"),
     ],
 )

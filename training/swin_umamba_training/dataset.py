@@ -18,7 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_swin_umamba.errors import InputError
-from napari_swin_umamba.images import Image, channels_first, read_image, read_labels
+from napari_swin_umamba.images import (
+    IMAGE_AXES,
+    Image,
+    channels_first,
+    read_image,
+    read_labels,
+)
 from swin_umamba_training.folders import files_by_name
 from swin_umamba_training.targets import (
     MIN_OBJECT_PIXELS,
@@ -136,7 +142,13 @@ def _pair_files(path: Path) -> tuple[list[Sample], list[str]]:
 
 def read_pair(sample: Sample) -> tuple[Image, NDArray[np.integer]]:
     """Read an image and its mask, which must be of one size."""
-    image, mask = read_image(sample.image), read_labels(sample.mask)
+    image = read_image(sample.image)
+    if image.axes not in IMAGE_AXES:
+        raise InputError(
+            f"{sample.image} has axes {image.axes} and shape {image.array.shape}; training takes "
+            "2D images: save planes of it as files"
+        )
+    mask = read_labels(sample.mask)
     size = channels_first(image.array, image.axes).shape[1:]
     if mask.shape != size:
         raise InputError(

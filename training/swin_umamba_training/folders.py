@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from napari_swin_umamba.errors import InputError
-from napari_swin_umamba.images import IMAGE_SUFFIXES
+from napari_swin_umamba.images import IMAGE_SUFFIXES, stem_of, suffix_of
 
 __all__ = ["files_by_name", "image_files"]
 
@@ -23,9 +23,7 @@ def image_files(folder: Path) -> list[Path]:
     return [
         file
         for file in sorted(folder.iterdir())
-        if file.suffix.lower() in IMAGE_SUFFIXES
-        and not file.name.startswith(".")
-        and not file.is_dir()
+        if suffix_of(file) in IMAGE_SUFFIXES and not file.name.startswith(".") and not file.is_dir()
     ]
 
 
@@ -44,9 +42,10 @@ def files_by_name(folder: Path) -> dict[str, Path]:
     """
     found: dict[str, Path] = {}
     for file in image_files(folder):
-        if file.stem in found:
+        name = stem_of(file)
+        if name in found:
             raise InputError(
-                f"{found[file.stem]} and {file.name} have the same name; remove or rename one"
+                f"{found[name]} and {file.name} have the same name; remove or rename one"
             )
-        found[file.stem] = file
+        found[name] = file
     return found

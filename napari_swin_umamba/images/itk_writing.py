@@ -1,0 +1,98 @@
+"""Write labels as NRRD or MetaImage, with SimpleITK, onto the grid of their image."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from napari_swin_umamba.errors import InputError
+from napari_swin_umamba.images.geometry import (
+    directions_of,
+    is_orthogonal,
+    reorder_columns,
+    spacing_of,
+)
+from napari_swin_umamba.images.image import Image, StoredGrid
+from napari_swin_umamba.images.itk import quiet_itk
+from napari_swin_umamba.images.units import known_spacing, same_length_factor
+from napari_swin_umamba.images.volume_axes import file_order
+
+__all__ = ["write_itk"]
+
+
+def write_itk(path: Path, labels: np.ndarray, axes: str, like: Image) -> None:
+    """Write labels, compressed. ITK's lengths are millimetres: others are converted.
+
+    ``.mhd`` becomes one file that holds its data itself (``ElementDataFile = LOCAL``), which
+    every reader of MetaImage takes: two files cannot be replaced at once.
+
+    Parameters
+    ----------
+    path
+        Ends in ``.nrrd``, ``.mha`` or ``.mhd``.
+    labels : ([T,] [Z,] Y, X)
+        Integers.
+    axes
+        ``"YX"``, ``"ZYX"`` or ``"TZYX"``.
+    like
+        Says where the labels lie.
+
+    Raises
+    ------
+    InputError
+        The axes of the grid are not at right angles.
+    """
+    grid = like.grid or StoredGrid(tuple(reversed(range(len(axes.removeprefix("T"))))))
+    origin, spacing, direction = _itk_grid(path, like, grid)
+    stored = np.ascontiguousarray(file_order(labels, axes, grid.order))
+    image = sitk.GetImageFromArray(stored, isVector=False)
+    if axes.startswith("T"):
+        rank = len(origin)
+        square = np.eye(rank + 1)
+        square[:rank, :rank] = np.reshape(direction, (rank, rank))
+        direction = tuple(square.ravel().tolist())
+        spacing, origin = (*spacing, grid.time[0]), (*origin, grid.time[1])
+    image.SetOrigin(origin)
+    image.SetSpacing(spacing)
+    image.SetDirection(direction)
+    target = path.with_suffix(".mha") if path.suffix.lower() == ".mhd" else path
+    with quiet_itk():
+        try:
+            sitk.WriteImage(image, str(target), useCompression=True)
+        except RuntimeError as error:
+            target.unlink(missing_ok=True)
+            reason = str(error).strip().splitlines()[-1]
+            raise OSError(f"SimpleITK: {reason}") from error
+    if target != path:
+        os.replace(target, path)
+
+
+def _itk_grid(
+    path: Path, like: Image, grid: StoredGrid
+) -> tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]:
+    """Origin, spacing and direction along the file's axes, in millimetres."""
+    rank = len(grid.order)
+    factor = same_length_factor(like.unit, "millimeter")
+    if grid.itk is not None:
+        origin, spacing, direction = grid.itk
+        if factor == 1:
+            return origin, spacing, direction
+        scaled = [tuple(value * factor for value in part) for part in (origin, spacing)]
+        return scaled[0], scaled[1], direction
+    inverse = tuple(grid.order.index(axis) for axis in range(rank))
+    if like.affine is None:
+        known = known_spacing(like.spacing, rank) or (1.0,) * rank
+        steps = tuple(known[axis] * factor for axis in inverse)
+        return (0.0,) * rank, steps, tuple(np.eye(rank).ravel().tolist())
+    affine = reorder_columns(like.affine, inverse)
+    if not is_orthogonal(affine):
+        raise InputError(
+            f"{path.name}: the image's axes are not at right angles, which {path.suffix} cannot "
+            "hold; save it as NIfTI (.nii.gz)"
+        )
+    origin = tuple((affine[:rank, rank] * factor)[::-1].tolist())
+    spacing = tuple(step * factor for step in spacing_of(affine))
+    return origin, spacing, tuple(directions_of(affine)[::-1].ravel().tolist())
