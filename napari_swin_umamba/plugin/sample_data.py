@@ -1,16 +1,14 @@
-"""Sample images that come with the package (``samples/LICENCE.md``: CC0)."""
+"""Sample images that come with the package; ``samples/LICENCE.md`` has their licences."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-__all__ = ["crowded_nuclei", "large_nuclei"]
+from napari_swin_umamba.plugin.image_layer import LayerData
+
+__all__ = ["crowded_nuclei", "hippocampus", "large_nuclei"]
 
 _SAMPLES = Path(__file__).parent / "samples"
-
-LayerData = tuple[Any, dict[str, Any], str]
-"""Data, arguments and type of a layer, as napari takes them."""
 
 
 def large_nuclei() -> list[LayerData]:
@@ -21,6 +19,23 @@ def large_nuclei() -> list[LayerData]:
 def crowded_nuclei() -> list[LayerData]:
     """Small nuclei, crowded and partly out of focus, 256 x 256 pixels."""
     return [_nuclei("nuclei_crowded.png", "Crowded nuclei")]
+
+
+def hippocampus() -> list[LayerData]:
+    """Hippocampus in T1-weighted MRI, 34 x 55 x 37 voxels of 1 mm, and what a person drew in it."""
+    from napari_swin_umamba.plugin.readers import read_volumes
+
+    files = [_SAMPLES / f"hippocampus_{part}.nii.gz" for part in ("mri", "labels")]
+    layers = read_volumes(files)
+    for (_, arguments, _), name in zip(layers, ("Hippocampus", "Hippocampus labels"), strict=True):
+        arguments["name"] = name
+        arguments["metadata"] |= {
+            "source": "Medical Segmentation Decathlon, Antonelli et al., "
+            "Nature Communications 13:4128 (2022)",
+            "licence": "CC-BY-SA-4.0",
+        }
+    layers[1][1]["features"] = {"index": [0, 1, 2], "name": ["background", "anterior", "posterior"]}
+    return layers
 
 
 def _nuclei(file: str, name: str) -> LayerData:

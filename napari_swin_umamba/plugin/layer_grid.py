@@ -1,0 +1,145 @@
+"""Where a layer's voxels lie, as an image has it: the other way round of ``image_layer``.
+
+A writer gets a layer as plain data, not as a layer, so napari's transform is put together here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_swin_umamba.errors import InputError
+from napari_swin_umamba.images import Image, read_geometry
+from napari_swin_umamba.images.geometry import spacing_of
+from napari_swin_umamba.images.units import same_length_factor, unit_name
+
+__all__ = ["data_to_world", "grid_of_layer", "turns"]
+
+_AXES = {2: "YX", 3: "ZYX", 4: "TZYX"}
+_KNOWN = {"YX", "ZYX", "TYX", "TZYX"}
+
+
+def data_to_world(meta: Mapping[str, Any], ndim: int) -> np.ndarray:
+    """Matrix (ndim + 1, ndim + 1) from data to world coordinates, out of a layer data tuple.
+
+    napari turns what it has sheared and scaled, moves it, and applies ``affine`` to that.
+    """
+    matrix = np.eye(ndim + 1)
+    scale = np.diag(np.asarray(meta.get("scale", np.ones(ndim)), dtype=float))
+    matrix[:ndim, :ndim] = _rotation(meta, ndim) @ _shear(meta, ndim) @ scale
+    matrix[:ndim, ndim] = meta.get("translate", np.zeros(ndim))
+    affine = meta.get("affine")
+    return matrix if affine is None else np.asarray(affine, dtype=float) @ matrix
+
+
+def grid_of_layer(name: str, shape: tuple[int, ...], meta: Mapping[str, Any]) -> Image:
+    """Describe where a layer lies, with the header of its source file if that has the same grid.
+
+    Parameters
+    ----------
+    name
+        What is written, for messages.
+    shape
+        Of the layer's data.
+    meta
+        Arguments of the layer; ``metadata["source_image"]`` or ``metadata["path"]`` may name
+        the file of its image.
+
+    Returns
+    -------
+    Image
+        Without values.
+
+    Raises
+    ------
+    InputError
+        The layer has more than 4 axes, or its transform mixes time and space.
+    """
+    ndim = len(shape)
+    if ndim not in _AXES:
+        raise InputError(
+            f"{name}: the layer has {ndim} axes, files hold 2 to 4 (T, Z, Y, X); save a part of it"
+        )
+    labels = "".join(str(label).upper() for label in meta.get("axis_labels") or ())
+    axes = labels if labels in _KNOWN and len(labels) == ndim else _AXES[ndim]
+    matrix = data_to_world(meta, ndim)
+    first = int(axes.startswith("T"))
+    if first and (matrix[0, 1:ndim].any() or matrix[1:ndim, 0].any()):
+        raise InputError(
+            f"{name}: the layer's transform mixes time and space, which no file can hold; reset "
+            "the layer's rotation and shear"
+        )
+    affine = matrix[first:, first:]
+    unit = _to_one_unit(affine, meta, first)
+    array = np.broadcast_to(np.zeros((), np.uint8), shape)
+    image = Image(array, axes, spacing_of(affine), unit, affine=affine)
+    return _same_grid_in_file(image, meta) or image
+
+
+def turns(image: Image) -> bool:
+    """Whether a grid is turned, flipped or sheared, not only stretched and moved."""
+    if image.affine is None or image.spacing is None:
+        return False
+    rank = len(image.spacing)
+    return not np.allclose(
+        image.affine[:rank, :rank], np.diag(image.spacing), atol=1e-6 * max(image.spacing)
+    )
+
+
+def _to_one_unit(affine: np.ndarray, meta: Mapping[str, Any], first: int) -> str | None:
+    """Bring the rows of an affine to the unit of its last axis, in place; None: no length."""
+    names = [unit_name(str(unit)) for unit in (meta.get("units") or ())][first:]
+    if len(names) != len(affine) - 1 or None in names:
+        return None
+    for row, name in enumerate(names):
+        affine[row] *= same_length_factor(name, names[-1])
+    return names[-1]
+
+
+def _same_grid_in_file(image: Image, meta: Mapping[str, Any]) -> Image | None:
+    """The source file's own description, if it is still there and tells of the same grid."""
+    metadata = meta.get("metadata")
+    if not isinstance(metadata, Mapping):
+        return None
+    # "source_image": of a result of ours; "path": of a label map that our reader opened.
+    path = metadata.get("source_image") or metadata.get("path")
+    if not isinstance(path, str | Path):
+        return None
+    source = None
+    with suppress(InputError):  # moved, replaced, or of a format without geometry
+        source = read_geometry(path)
+    if source is None or image.affine is None or not _same_shape(source, image):
+        return None
+    theirs = source.affine
+    if theirs is None:
+        theirs = np.diag([*(source.spacing or np.ones(len(image.affine) - 1)), 1.0])
+    rank = len(theirs) - 1
+    ours = image.affine.copy()
+    ours[:rank] *= same_length_factor(image.unit, source.unit)
+    tolerance = 1e-4 * np.linalg.norm(ours[:rank, :rank], axis=0).min()
+    return source if np.allclose(ours, theirs, rtol=1e-5, atol=tolerance) else None
+
+
+def _same_shape(source: Image, image: Image) -> bool:
+    sizes = dict(zip(source.axes, source.array.shape, strict=True))
+    sizes.pop("C", None)
+    return sizes == dict(zip(image.axes, image.array.shape, strict=True))
+
+
+def _rotation(meta: Mapping[str, Any], ndim: int) -> np.ndarray:
+    rotate = meta.get("rotate")
+    return np.eye(ndim) if rotate is None else np.asarray(rotate, dtype=float)
+
+
+def _shear(meta: Mapping[str, Any], ndim: int) -> np.ndarray:
+    """Shear matrix (ndim, ndim); napari hands out the entries above the diagonal."""
+    shear = np.asarray(meta.get("shear", np.eye(ndim)), dtype=float)
+    if shear.ndim == 2:
+        return shear
+    matrix = np.eye(ndim)
+    matrix[np.triu_indices(ndim, k=1)] = shear
+    return matrix

@@ -1,0 +1,60 @@
+"""Saves a Labels layer where its image lies: NIfTI, NRRD, MetaImage, and TIFF with voxel sizes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["SaveError", "write_labels_layer"]
+
+
+class SaveError(Exception):
+    """A layer was not saved. napari takes a ValueError, as InputError is one, for "no writer"."""
+
+
+def write_labels_layer(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
+    """Write one Labels layer (npe2); the ending of the name is the format.
+
+    Parameters
+    ----------
+    path
+        Ends in ``.nii.gz``, ``.nii``, ``.nrrd``, ``.mha``, ``.mhd``, ``.tif`` or ``.tiff``. An
+        existing file is replaced: napari has asked.
+    data
+        Labels, integers of 2 to 4 axes.
+    meta
+        napari's arguments of the layer.
+
+    Returns
+    -------
+    list of str
+        The file.
+
+    Raises
+    ------
+    SaveError
+        The format cannot hold the layer, or the disk refuses it; the file is as it was.
+    """
+    from pathlib import Path
+
+    import numpy as np
+
+    from napari_swin_umamba.errors import InputError
+    from napari_swin_umamba.images import VOLUME_SUFFIXES, suffix_of, write_labels
+    from napari_swin_umamba.plugin.layer_grid import grid_of_layer, turns
+
+    name = Path(path).name
+    try:
+        if isinstance(data, list | tuple) or type(data).__name__ == "MultiScaleData":
+            data = data[0]  # the finest level
+        image = grid_of_layer(name, tuple(data.shape), meta)
+        written = write_labels(path, np.asarray(data), image, overwrite=True)
+    except InputError as error:
+        raise SaveError(str(error)) from error
+    if suffix_of(written) not in VOLUME_SUFFIXES and turns(image):
+        from napari.utils.notifications import show_warning
+
+        show_warning(
+            f"{name} has the layer's voxel size, but TIFF cannot hold how it is turned or flipped. "
+            "To keep that, save it as NIfTI (.nii.gz)."
+        )
+    return [str(written)]
