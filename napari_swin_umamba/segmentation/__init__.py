@@ -19,41 +19,62 @@ from napari_swin_umamba.errors import Cancelled, InputError
 
 if TYPE_CHECKING:
     from napari_swin_umamba.network.selective_scan import active_backend
+    from napari_swin_umamba.segmentation.batch import BatchOptions, run_batch
+    from napari_swin_umamba.segmentation.batch_planning import Batch, plan_batch
+    from napari_swin_umamba.segmentation.batch_report import BatchSummary, FileReport
     from napari_swin_umamba.segmentation.device import resolve_device
     from napari_swin_umamba.segmentation.instances import instances_from_boundary
+    from napari_swin_umamba.segmentation.linking import ObjectLinker
     from napari_swin_umamba.segmentation.measurement import measure_labels
+    from napari_swin_umamba.segmentation.plane import PlaneSegmenter
     from napari_swin_umamba.segmentation.prediction import predict_logits
     from napari_swin_umamba.segmentation.preprocessing import preprocess
     from napari_swin_umamba.segmentation.segmenter import Segmentation, segment
     from napari_swin_umamba.segmentation.table import Measurements
 
 __all__ = [
+    "Batch",
+    "BatchOptions",
+    "BatchSummary",
     "Cancelled",
+    "FileReport",
     "InputError",
     "Measurements",
     "Model",
     "ModelInfo",
+    "ObjectLinker",
+    "PlaneSegmenter",
     "Segmentation",
     "active_backend",
     "bundled_models",
     "instances_from_boundary",
     "load_model",
     "measure_labels",
+    "plan_batch",
     "predict_logits",
     "preprocess",
     "read_model_header",
     "resolve_device",
+    "run_batch",
     "segment",
 ]
 
 _HOME = {
+    "Batch": "batch_planning",
+    "BatchOptions": "batch",
+    "BatchSummary": "batch_report",
+    "FileReport": "batch_report",
     "Measurements": "table",
     "Segmentation": "segmenter",
     "instances_from_boundary": "instances",
     "measure_labels": "measurement",
+    "plan_batch": "batch_planning",
+    "ObjectLinker": "linking",
+    "PlaneSegmenter": "plane",
     "predict_logits": "prediction",
     "preprocess": "preprocessing",
     "resolve_device": "device",
+    "run_batch": "batch",
     "segment": "segmenter",
 }
 

@@ -54,6 +54,16 @@ class Measurements:
                 return tuple(row[index] for row in self.rows)
         return None
 
+    def pixels_by_class(self) -> dict[str, int] | None:
+        """Return the pixels of each class, of all time points, or None if rows are objects."""
+        names, counts = self.column("class"), self.column("pixels") or self.column("voxels")
+        if names is None:
+            return None
+        pixels: dict[str, int] = {}
+        for name, count in zip(names, counts or (), strict=True):
+            pixels[str(name)] = pixels.get(str(name), 0) + int(count or 0)
+        return pixels
+
     @classmethod
     def of_files(cls, tables: Sequence[tuple[str, Measurements]]) -> Measurements:
         """Put the tables of several images into one that begins with a column ``file``.

@@ -21,7 +21,8 @@ from typer.testing import CliRunner
 from napari_swin_umamba.checkpoints import Model, ModelInfo
 from napari_swin_umamba.network import build_network
 from napari_swin_umamba.plan import Channel, Normalization, Plan, SegmentationClass
-from swin_umamba_training.cli import app, segment
+from napari_swin_umamba.segmentation import batch_planning
+from swin_umamba_training.cli import app
 
 COMMANDS = (
     *([], ["train"], ["segment"], ["evaluate"], ["doctor"]),
@@ -274,7 +275,7 @@ def test_one_bad_image_does_not_stop_the_others(image: Path, models: Path, tmp_p
     result = call(
         *("segment", bad, image, nan, "-o", tmp_path / "out"),
         *("--model", models / "semantic.safetensors"),
-        code=2,
+        code=1,
     )
     assert [file.name for file in (tmp_path / "out").iterdir()] == ["image.tif"]
     errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
@@ -284,13 +285,74 @@ def test_one_bad_image_does_not_stop_the_others(image: Path, models: Path, tmp_p
     assert "Traceback" not in result.stderr
 
 
-def test_segment_refusals(image: Path, models: Path, tmp_path: Path) -> None:
+def test_json_has_a_line_for_every_file(image: Path, models: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.png"
+    bad.write_text("text")
     model = models / "semantic.safetensors"
+    result = call("segment", bad, image, "-o", tmp_path / "out", "-m", model, "--json", code=1)
+    first, second = (json.loads(line) for line in result.stdout.splitlines())
+    assert (first["input"], second["input"]) == (str(bad), str(image))
+    assert "not a PNG" in first["error"]
+    assert "error" not in second
+    assert second["pixels"].keys() == {"background", "cell"}
+
+
+def test_segment_an_image_that_cannot_be_used(image: Path, models: Path, tmp_path: Path) -> None:
+    """Known only once it is read: something failed, the command was not wrong."""
     (tmp_path / "text.png").write_text("text")
     (tmp_path / "zero.png").touch()
-    (tmp_path / "empty").mkdir()
     five = tmp_path / "five.tif"
     tifffile.imwrite(five, np.zeros((5, 40, 50), np.uint8), imagej=True, metadata={"axes": "CYX"})
+    options = ("-o", tmp_path / "out.tif", "-m", models / "semantic.safetensors")
+    for file, more, message in (
+        (tmp_path / "text.png", (), "text.png"),
+        (tmp_path / "zero.png", (), "zero.png"),
+        (five, (), "five.tif.*5 channels.*takes 1"),
+        (image, ("--axes", "ZYX"), "'ZYX'"),
+        (image, ("--plane", "Z"), None),  # a 2D image is one plane, whatever is said
+    ):
+        result = call("segment", file, *options, *more, code=0 if message is None else 1)
+        errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+        assert len(errors) == (message is not None)
+        assert message is None or re.search(message, errors[0]), errors
+        assert (tmp_path / "out.tif").exists() == (message is None)
+
+
+def test_segment_a_volume_into_classes_objects_and_a_table(models: Path, tmp_path: Path) -> None:
+    volume = np.random.default_rng(0).integers(0, 255, (3, 33, 40)).astype(np.uint8)
+    file = tmp_path / "volume.tif"
+    tifffile.imwrite(
+        file,
+        volume,
+        imagej=True,
+        resolution=(2, 2),
+        metadata={"axes": "ZYX", "spacing": 3, "unit": "um"},
+    )
+    model = models / "boundary.safetensors"
+    out = tmp_path / "classes"
+    options = ("--classes", "--measure", "--plane", "y")
+    result = call("segment", file, "-o", out, "-m", model, *options)
+    assert result.stdout.strip() == str(out / "volume.tif")
+    assert set(np.unique(tifffile.imread(out / "volume.tif"))) <= {0, 1}
+    table = (out / "measurements.csv").read_text(encoding="utf-8-sig").splitlines()
+    assert table[0] == "file,class,id,voxels,volume (µm³),share (%),count"
+    assert [line.split(",")[0] for line in table[1:]] == ["volume.tif"] * 2
+    assert "measurements.csv exists already" in error_line(
+        *("segment", file, "-o", tmp_path / "classes" / "other.tif", "-m", model, "--measure")
+    )
+
+    report = json.loads(
+        call("segment", file, "-o", out, "-m", model, "--objects", "--json", "--overwrite").stdout
+    )
+    assert report["shape"] == [3, 33, 40]
+    assert report["objects"] == len(np.unique(tifffile.imread(out / "volume.tif"))) - 1
+
+
+def test_segment_refusals(image: Path, models: Path, tmp_path: Path) -> None:
+    model = models / "semantic.safetensors"
+    (tmp_path / "empty").mkdir()
+    five = tmp_path / "five.tif"
+    five.touch()
     existing = tmp_path / "existing.tif"
     existing.write_bytes(b"mine")
     twin = tmp_path / "empty" / ".." / "image.tif"
@@ -299,9 +361,6 @@ def test_segment_refusals(image: Path, models: Path, tmp_path: Path) -> None:
     for arguments, message in (
         ((tmp_path / "no.png", "-o", out, "-m", model), "no such file"),
         ((tmp_path / "empty", "-o", out, "-m", model), "no images in"),
-        ((tmp_path / "text.png", "-o", out, "-m", model), "text.png"),
-        ((tmp_path / "zero.png", "-o", out, "-m", model), "zero.png"),
-        ((five, "-o", out, "-m", model), "5 channels.*takes 1"),
         ((image, "-o", out, "-m", "nonsense"), "unknown model 'nonsense'"),
         ((image, "-o", out, "-m", image), "not a .safetensors"),
         ((image, "-o", existing, "-m", model), "--overwrite"),
@@ -313,6 +372,8 @@ def test_segment_refusals(image: Path, models: Path, tmp_path: Path) -> None:
         ((image, "-o", out, "-m", model, "--device", "toaster"), "--device"),
         ((image, "-o", out, "-m", model, "--overlap", "2"), "--overlap"),
         ((image, "-o", out, "-m", model, "--axes", "XX"), "axes.*'XX'"),
+        ((image, "-o", out, "-m", model, "--plane", "T"), "'T'.*--plane"),
+        ((image, "-o", out, "-m", model, "--resample"), "'semantic'.*--resample"),
         ((image, "-o", tmp_path / "out.jpg", "-m", model), r"out\.jpg.*\.tif"),
     ):
         line = error_line("segment", *arguments)
@@ -334,7 +395,7 @@ def test_what_fails_for_every_image_is_said_once(
         (("--overlap", 1), "1.0.*--overlap"),
         (("--overlap", "nan"), "nan.*--overlap"),
         (("--device", "toaster"), "'toaster'.*--device"),
-        (("--axes", "ZYX"), "'ZYX'.*--axes"),
+        (("--axes", "ZXX"), "'ZXX'.*--axes"),
     ):
         assert re.search(message, error_line("segment", *options, "-o", tmp_path / "out", *wrong))
     assert not (tmp_path / "out").exists()
@@ -342,7 +403,7 @@ def test_what_fails_for_every_image_is_said_once(
     def full(**_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(segment, "TemporaryFile", full)
+    monkeypatch.setattr(batch_planning, "TemporaryFile", full)
     assert "No space left" in error_line("segment", *options, "-o", tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from tempfile import TemporaryFile
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from napari_swin_umamba.errors import InputError
 from swin_umamba_training.cli.shared import (
-    EXIT_USAGE,
+    EXIT_FAILED,
     DeviceOption,
     JsonOption,
     console,
@@ -25,25 +22,25 @@ from swin_umamba_training.cli.shared import (
 )
 
 if TYPE_CHECKING:
-    from napari_swin_umamba import Model
-
-LABEL_SUFFIXES = (".tif", ".tiff", ".png")
-OTHER_SUFFIXES = (
-    *(".jpg", ".jpeg", ".jp2", ".gif", ".bmp", ".webp", ".svg", ".pdf", ".npy", ".npz"),
-    *(".zarr", ".nii", ".gz", ".mha", ".nrrd", ".h5", ".czi", ".lif", ".nd2"),
-)
-"""Endings of image files that labels are not written to: nobody means a folder by them."""
+    from napari_swin_umamba.segmentation import BatchSummary, FileReport
+    from napari_swin_umamba.segmentation.batch_report import BatchEvent
 
 EPILOG = """[bold]Examples[/bold]
 
 One image:
 swin-umamba segment cell.png -o labels.tif --model nuclei
 
-A folder of images, with a model of your own:
-swin-umamba segment images/ -o labels/ --model run1/model.safetensors
+A folder of images, and a table of the size of every object:
+swin-umamba segment images/ -o labels/ --model nuclei --measure
 
-OUT is a file if it ends in .tif, .tiff or .png. Otherwise it is a folder that
-gets one .tif for each image, of the same name.
+A volume, with a model of your own, slice by slice along Y:
+swin-umamba segment scan.nii.gz -o labels.nii.gz --model run1/model.safetensors --plane Y
+
+OUT is a file if it ends in .tif, .tiff, .png, .nii, .nii.gz, .nrrd, .mha or .mhd.
+Otherwise it is a folder that gets a file of the same name for each image: .nii.gz
+for .nii.gz, likewise .nii, .nrrd and .mha, and .tif for all others.
+
+Exit code: 0 all segmented, 1 some failed, 2 nothing was begun.
 """
 
 
@@ -65,163 +62,99 @@ def segment(
         str, typer.Option("--model", "-m", help="A bundled model's name, or a .safetensors file.")
     ],
     device: DeviceOption = "auto",
+    objects: Annotated[
+        bool | None,
+        typer.Option(
+            "--objects/--classes",
+            help="Number objects, or give class ids. Default: as the model was trained.",
+            show_default=False,
+        ),
+    ] = None,
+    plane: Annotated[
+        str | None,
+        typer.Option(
+            metavar="Z|Y|X",
+            help="Axis along which volumes are cut into slices. Default: the coarsest.",
+        ),
+    ] = None,
+    resample: Annotated[
+        bool, typer.Option("--resample", help="Bring slices to the training pixel size first.")
+    ] = False,
     mirror: Annotated[
         bool, typer.Option("--mirror", help="Average over mirrored images: slower, a bit better.")
     ] = False,
     overlap: Annotated[float, typer.Option(help="Share that neighbouring tiles overlap.")] = 0.5,
     axes: Annotated[
-        str | None, typer.Option(help="Axes of the files: YX, YXC or CYX. Default: as they say.")
+        str | None,
+        typer.Option(help="Axes of the files, as YX, CYX, YXC or ZYX. Default: as they say."),
     ] = None,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="Write measurements.csv beside the labels.")
+    ] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace label files that exist.")
+        bool, typer.Option("--overwrite", help="Replace files that exist.")
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Segment images with a model."""
-    files = _input_files(inputs)
-    targets = _targets(files, output, overwrite)
-    _check_options(device, overlap, axes)
-    from napari_swin_umamba import load_model
+    """Segment images, volumes and films with a model."""
+    from napari_swin_umamba.segmentation import BatchOptions, load_model, plan_batch, run_batch
 
+    batch = plan_batch(inputs, output, overwrite=overwrite, measure=measure)
+    options = BatchOptions(axes, device, mirror, overlap, plane, objects, resample)
+    options.check()
     loaded = load_model(model)
-    _check_writable(targets[0], overwrite)
-    options = {"axes": axes, "device": device, "mirror": mirror, "overlap": overlap}
-    failed = 0
     with ExitStack() as stack:
-        progress = None if json else stack.enter_context(_progress())
-        for file, target in zip(files, targets, strict=True):
-            try:
-                report = _segment_file(file, target, loaded, options, overwrite, progress)
-            except InputError as error:
-                # The others are still worth having: one bad image must not end a long batch.
-                failed += 1
-                message = str(error) if str(file) in str(error) else f"{file}: {error}"
-                report_error(message)
-                continue
-            _print_report(report, json)
-    if failed:
-        if len(files) > 1:
-            report_error(f"{failed} of {len(files)} images could not be segmented")
-        raise typer.Exit(EXIT_USAGE)
+        show = _Printer(json, None if json else stack.enter_context(_progress()))
+        summary = run_batch(batch, loaded, options, on_event=show)
+    _end(summary)
 
 
-def _input_files(inputs: Sequence[Path]) -> list[Path]:
-    """The images named, and those in the folders named."""
-    from napari_swin_umamba.images import IMAGE_SUFFIXES
-    from swin_umamba_training.folders import image_files
+class _Printer:
+    """Shows the events of a batch as they come."""
 
-    files: list[Path] = []
-    for path in inputs:
-        if not path.exists():
-            raise InputError(f"no such file or folder: {path} (INPUT)")
-        if not path.is_dir():
-            files.append(path)
-            continue
-        found = image_files(path)
-        if not found:
-            raise InputError(f"no images in {path}; known are {', '.join(sorted(IMAGE_SUFFIXES))}")
-        files += found
-    return files
+    def __init__(self, json: bool, progress: Progress | None) -> None:
+        self._json = json
+        self._progress = progress
+        self._task = progress.add_task("", total=None) if progress else None
 
+    def __call__(self, event: BatchEvent) -> None:
+        from napari_swin_umamba.segmentation.batch_report import FileReport, FileStarted
 
-def _targets(files: Sequence[Path], output: Path, overwrite: bool) -> list[Path]:
-    """Where the labels of each image go, checked before any work."""
-    if output.suffix.lower() in OTHER_SUFFIXES and not output.is_dir():
-        raise InputError(
-            f"cannot write labels to {output}: the name of a file must end in "
-            f"{', '.join(LABEL_SUFFIXES[:-1])} or {LABEL_SUFFIXES[-1]} (-o)"
-        )
-    if output.suffix.lower() in LABEL_SUFFIXES and not output.is_dir():
-        if len(files) > 1:
-            raise InputError(f"{len(files)} images do not go into one file; give a folder (-o)")
-        targets = [output]
-    else:
-        targets = [output / f"{file.stem}.tif" for file in files]
-    for index, target in enumerate(targets):
-        if target in targets[:index]:
-            first = files[targets.index(target)]
-            raise InputError(
-                f"{first} and {files[index]} would both be written to {target}; "
-                "segment them into different folders (-o)"
-            )
-        if target.exists() and not overwrite:
-            raise InputError(f"{target} exists already; add --overwrite or choose another (-o)")
-        if target.resolve() == files[index].resolve():
-            raise InputError(f"{target} is the image itself; choose another place (-o)")
-    above = next(place for place in targets[0].parents if place.exists())
-    if not above.is_dir():
-        raise InputError(f"cannot write to {output}: {above} is a file (-o)")
-    return targets
+        if isinstance(event, FileReport):
+            self._print(event)
+        elif self._progress is not None and self._task is not None:
+            if isinstance(event, FileStarted):
+                place = f" ({event.index + 1} of {event.total})" if event.total > 1 else ""
+                name = event.job.input.name + place
+                self._progress.reset(self._task, total=None, description=name)
+            else:
+                self._progress.update(self._task, completed=event.done, total=event.total)
+
+    def _print(self, report: FileReport) -> None:
+        if self._json:
+            print_json(report.as_json())
+        if report.error is not None:
+            report_error(report.error)
+        elif not self._json:
+            print_line(str(report.output))
+            for note in report.notes:
+                console().print(f"note: {note}", markup=False)
+            if report.measurements is not None:
+                text = f"{report.input.name}: {report.measurements.summary()}"
+                console().print(text, markup=False)
 
 
-def _check_options(device: str, overlap: float, axes: str | None) -> None:
-    """Say once what would fail for every image."""
-    from napari_swin_umamba.images import IMAGE_AXES
-    from napari_swin_umamba.segmentation import resolve_device
-
-    if not 0 <= overlap <= 0.9:
-        raise InputError(f"the overlap must lie between 0 and 0.9, not {overlap} (--overlap)")
-    if axes is not None and axes.upper() not in IMAGE_AXES:
-        raise InputError(f"axes must be one of {', '.join(IMAGE_AXES)}, not '{axes}' (--axes)")
-    resolve_device(device)
-
-
-def _check_writable(target: Path, overwrite: bool) -> None:
-    """Make the folder of the labels and write a file there that vanishes again."""
-    from napari_swin_umamba.files import check_output
-
-    folder = check_output(target, overwrite).parent
-    try:
-        with TemporaryFile(dir=folder) as probe:
-            probe.write(b"probe")
-    except OSError as error:
-        raise InputError(f"cannot write to {folder}: {error.strerror} (-o)") from error
-
-
-def _segment_file(
-    file: Path,
-    target: Path,
-    model: Model,
-    options: dict[str, Any],
-    overwrite: bool,
-    progress: Progress | None,
-) -> dict[str, Any]:
-    """Segment one image, write its labels, and say what they hold."""
-    import numpy as np
-
-    from napari_swin_umamba import segment as segment_array
-    from napari_swin_umamba.images import read_image, write_labels
-
-    image = read_image(file, options["axes"])
-    task = progress.add_task(file.name, total=None) if progress else None
-
-    def show(done: int, total: int) -> None:
-        if progress is not None and task is not None:
-            progress.update(task, completed=done, total=total)
-
-    result = segment_array(image, model, on_progress=show, **options)
-    write_labels(target, result.labels, image, overwrite=overwrite)
-    report: dict[str, Any] = {
-        "input": str(file),
-        "output": str(target),
-        "shape": list(result.labels.shape),
-        "notes": list(result.notes),
-    }
-    if result.instances:
-        report["objects"] = int(result.labels.max())
-    else:
-        pixels = np.bincount(result.labels.ravel(), minlength=result.plan.num_classes)
-        report["pixels"] = {item.name: int(pixels[item.id]) for item in result.plan.classes}
-    return report
-
-
-def _print_report(report: dict[str, Any], json: bool) -> None:
-    if json:
-        print_json(report)
-        return
-    print_line(report["output"])
-    for note in report["notes"]:
-        console().print(f"note: {note}", markup=False)
+def _end(summary: BatchSummary) -> None:
+    """Say what is true of all files, and end with the exit code."""
+    failed = len(summary.failed)
+    if failed and summary.total > 1 and not summary.stopped:
+        report_error(f"{failed} of {summary.total} images could not be segmented")
+    if summary.measurements is not None:
+        console().print(f"measurements: {summary.measurements}", markup=False)
+    if summary.problem is not None:
+        report_error(summary.problem)
+    if failed or summary.problem is not None:
+        raise typer.Exit(EXIT_FAILED)
 
 
 def _progress() -> Progress:
