@@ -191,7 +191,7 @@ def _check_existing(targets: Sequence[Path]) -> None:
     if not existing:
         return
     others = len(existing) - 1
-    more = f" and {others} more {'exist' if others > 1 else 'exists'}" if others else " exists"
+    more = f" and {others} more exist" if others else " exists"
     raise InputError(
         f"{existing[0]}{more} already; choose another place (--output) or replace what is there "
         "(--overwrite)"

@@ -18,6 +18,7 @@ import tifffile
 import torch
 from typer.testing import CliRunner
 
+from napari_swin_umamba import files
 from napari_swin_umamba.checkpoints import Model, ModelInfo
 from napari_swin_umamba.network import build_network
 from napari_swin_umamba.plan import Channel, Normalization, Plan, SegmentationClass
@@ -406,6 +407,25 @@ def test_what_fails_for_every_image_is_said_once(
     monkeypatch.setattr(batch_planning, "TemporaryFile", full)
     assert "No space left" in error_line("segment", *options, "-o", tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_disk_that_fills_up_is_said_once(
+    image: Path, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for index in range(3):
+        (folder / f"{index}.png").write_bytes(image.read_bytes())
+
+    def full(_: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(files, "_flush_to_disk", full)
+    model = models / "semantic.safetensors"
+    result = call("segment", folder, "-o", tmp_path / "out", "-m", model, code=1)
+    (line,) = result.stderr.splitlines()
+    assert "0.tif: No space left on device" in line
+    assert line.endswith("3 of 3 images were not segmented")
 
 
 def test_evaluate_prints_a_table(tmp_path: Path) -> None:
