@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,11 +46,13 @@ def read_itk(path: Path, kind: str, data: bool = True) -> Image:
     # The name's ending must not decide, so the reader is named.
     reader.SetImageIO("NrrdImageIO" if kind == "nrrd" else "MetaImageIO")
     reader.SetFileName(str(path))
-    with quiet_itk():
+    with quiet_itk(), _plain_errors(path):
         reader.ReadImageInformation()
         dimension, channels = reader.GetDimension(), reader.GetNumberOfComponents()
         if not 2 <= dimension <= 4:
             raise InputError(f"{path} has {dimension} dimensions; 2 to 4 can be read")
+        itk, time = _geometry(path, reader)
+        affine = checked_affine(path, affine_of_itk(*itk))
         shape = tuple(reversed(reader.GetSize()))
         if data:
             array = sitk.GetArrayFromImage(reader.Execute())
@@ -59,21 +62,6 @@ def read_itk(path: Path, kind: str, data: bool = True) -> Image:
             array = placeholder(shape if channels == 1 else (*shape, channels), np.dtype(np.uint8))
     array = np.moveaxis(array, -1, 0) if channels > 1 else array[np.newaxis]
     array = array if dimension == 4 else array[:, np.newaxis]
-    rank = min(dimension, 3)
-    origin, spacing, direction = (
-        reader.GetOrigin(),
-        reader.GetSpacing(),
-        np.reshape(reader.GetDirection(), (dimension, dimension)),
-    )
-    if dimension == 4 and (direction[3, :3].any() or direction[:3, 3].any()):
-        raise InputError(f"{path}: its fourth axis is not time: it points into space")
-    itk = (
-        tuple(origin[:rank]),
-        tuple(spacing[:rank]),
-        tuple(direction[:rank, :rank].ravel().tolist()),
-    )
-    time = (spacing[3], origin[3]) if dimension == 4 else (1.0, 0.0)
-    affine = checked_affine(path, affine_of_itk(*itk))
     order = best_order(affine)
     array, axes = ordered_axes(path, array, order, colours=False, first="CT")
     grid = StoredGrid(order, time, itk=itk)
@@ -82,6 +70,21 @@ def read_itk(path: Path, kind: str, data: bool = True) -> Image:
         return Image(array, axes, path=path, notes=(note,), grid=grid)
     affine = reorder_columns(affine, order)
     return Image(array, axes, spacing_of(affine), header.unit, path, (), affine, grid)
+
+
+def _geometry(
+    path: Path, reader: sitk.ImageFileReader
+) -> tuple[tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]], tuple[float, float]]:
+    """Origin, spacing and direction in space; step and start of time."""
+    dimension = reader.GetDimension()
+    rank = min(dimension, 3)
+    origin, spacing = reader.GetOrigin(), reader.GetSpacing()
+    direction = np.reshape(reader.GetDirection(), (dimension, dimension))
+    if dimension == 4 and (direction[3, :3].any() or direction[:3, 3].any()):
+        raise InputError(f"{path}: its fourth axis is not time: it points into space")
+    turned = tuple(direction[:rank, :rank].ravel().tolist())
+    time = (spacing[3], origin[3]) if dimension == 4 else (1.0, 0.0)
+    return (tuple(origin[:rank]), tuple(spacing[:rank]), turned), time
 
 
 def affine_of_itk(
@@ -104,3 +107,16 @@ def quiet_itk() -> Iterator[None]:
         yield
     finally:
         sitk.ProcessObject.SetGlobalWarningDisplay(before)
+
+
+@contextmanager
+def _plain_errors(path: Path) -> Iterator[None]:
+    """Turn ITK's errors, many lines with addresses and its own sources, into the last reason."""
+    try:
+        yield
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1].strip()
+        reason = re.sub(r"^\[nrrd\] \w+: *", "", reason)
+        if reason.startswith("Reason:"):  # MetaIO gives the system's last error, mostly "Success"
+            reason = "its header or data make no sense to ITK"
+        raise InputError(f"{path} cannot be read, it may be damaged: {reason}") from error

@@ -61,6 +61,11 @@ def read_itk_header(path: Path, nrrd: bool) -> ItkHeader:
     if nrrd and fields.get("encoding", "raw").lower() not in ("raw", "gzip", "gz"):
         available = None  # bzip2 and text: their size says little
     check_size(path, shape, itemsize, available, deflated)
+    packed = fields.get("compresseddatasize", "")
+    if available is not None and packed.isdigit() and int(packed) > available:
+        raise InputError(
+            f"{path} is cut off: it holds {available:,} of {int(packed):,} compressed bytes"
+        )
     if nrrd:
         knows = bool({"space directions", "spacings"} & fields.keys())
         units = re.findall(r'"([^"]*)"', fields.get("space units") or fields.get("units") or "")
