@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from napari_swin_umamba.errors import InputError
-from napari_swin_umamba.images import Image, read_geometry
+from napari_swin_umamba.images import Image, StoredGrid, read_geometry
 from napari_swin_umamba.images.geometry import spacing_of
 from napari_swin_umamba.images.units import same_length_factor, unit_name
 
@@ -76,7 +76,10 @@ def grid_of_layer(name: str, shape: tuple[int, ...], meta: Mapping[str, Any]) ->
     affine = matrix[first:, first:]
     unit = _to_one_unit(affine, meta, first)
     array = np.broadcast_to(np.zeros((), np.uint8), shape)
-    image = Image(array, axes, spacing_of(affine), unit, affine=affine)
+    rank = len(affine) - 1
+    time = (float(matrix[0, 0]), float(matrix[0, ndim])) if first else (1.0, 0.0)
+    grid = StoredGrid(tuple(reversed(range(rank))), time)
+    image = Image(array, axes, spacing_of(affine), unit, affine=affine, grid=grid)
     return _same_grid_in_file(image, meta) or image
 
 
