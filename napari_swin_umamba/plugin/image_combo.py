@@ -55,8 +55,8 @@ class ImageCombo(QComboBox):
         """Choose a layer of the viewer."""
         self.setCurrentIndex(self._layers.index(layer))
 
-    def connect_viewer(self) -> None:
-        """Follow the viewer; the layer active now is chosen."""
+    def connect_viewer(self, remembered: str = "") -> None:
+        """Follow the viewer; the layer active now is chosen, else the one of a name remembered."""
         if self._connected:
             return
         self._connected = True
@@ -66,8 +66,11 @@ class ImageCombo(QComboBox):
         events.reordered.connect(self._refill)
         self._refill()
         active = self._viewer.layers.selection.active
+        named = [layer for layer in self._layers if layer.name == remembered]
         if isinstance(active, Image):
             self.select(active)
+        elif named:
+            self.select(named[0])
 
     def disconnect_viewer(self) -> None:
         """Stop following the viewer."""

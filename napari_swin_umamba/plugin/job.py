@@ -1,4 +1,4 @@
-"""The work of one run, without Qt: load the model, segment, report, stop when asked.
+"""The work of a run, without Qt: load the model, segment plane after plane, stop when asked.
 
 Torch is imported here and nowhere else in the plugin, and only when a run begins: the thread of
 the worker calls :func:`run_segmentation`, the window stays free of it.
@@ -8,32 +8,48 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import platform
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from pydantic import JsonValue
 
 from napari_swin_umamba.errors import InputError
+from napari_swin_umamba.images.slices import Position, SliceLayout
+from napari_swin_umamba.plan import Plan
+from napari_swin_umamba.plugin.layer_view import Window
+from napari_swin_umamba.plugin.options import SegmentOptions
 from napari_swin_umamba.plugin.reading import Reading
-from napari_swin_umamba.plugin.result_layer import Runtime, SegmentedSlice
+from napari_swin_umamba.plugin.reruns import Candidate
+from napari_swin_umamba.plugin.slice_cache import SliceCache, plane_key
 from napari_swin_umamba.plugin.words import count, duration
+from napari_swin_umamba.plugin.worker import Channel, Progress
 
 if TYPE_CHECKING:
     import torch
 
     from napari_swin_umamba.segmentation import Model
 
-__all__ = ["LoadedModel", "Progress", "SegmentTask", "run_segmentation"]
+__all__ = [
+    "Begun",
+    "LoadedModel",
+    "Runtime",
+    "SegmentTask",
+    "SegmentedSlice",
+    "Summary",
+    "run_segmentation",
+]
 
 _NETWORK_LOGGER = "napari_swin_umamba.network"
-_SAID_BEFORE = ("axes of", "colours turned", "grey image repeated", "transparency")
-"""Beginnings of notes on what the widget said under *Read as* before the run."""
+_SAID_BEFORE = ("axes of", "colours turned", "grey image repeated", "transparency", "the image's")
+"""Beginnings of notes on what the widget said above the button before the run."""
 
 
 @dataclass(frozen=True)
@@ -44,20 +60,68 @@ class SegmentTask:
     """The image layer's data (finest level)."""
     reading: Reading
     model_path: Path
-    device: str = "auto"
-    overlap: float = 0.5
-    """Share of a tile that its neighbour covers too."""
-    mirror: bool = False
-    """Average over mirrored copies: slower, a little better."""
+    positions: tuple[Position, ...]
+    """Planes to segment, in this order."""
+    options: SegmentOptions = SegmentOptions()
+    window: Window | None = None
+    """Part of each plane; None: whole planes."""
+    candidates: tuple[Candidate, ...] = ()
+    """Result layers of earlier runs over the whole image that this one may be written to if
+    nobody changed them; newest first."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether all planes are segmented and there is more than one."""
+        return self.reading.has_slices and len(self.positions) == self.reading.layout.count
+
+    @property
+    def layout(self) -> SliceLayout:
+        """The planes."""
+        return self.reading.in_window(self.window)
 
 
 @dataclass(frozen=True)
-class Progress:
-    """Where a run stands."""
+class Runtime:
+    """Where a run computes, in words."""
 
     text: str
-    fraction: float | None = None
-    """Between 0 and 1; None: not known."""
+    """Device and scan: ``Runs on: CPU, 2 threads · Numba scan``."""
+    reason: str
+    """Why this scan."""
+
+
+@dataclass(frozen=True)
+class Begun:
+    """Told once, when the model is loaded and before the first plane."""
+
+    plan: Plan
+    instances: bool
+    """The labels number objects."""
+    provenance: dict[str, Any] = field(default_factory=dict)
+    """Model, settings, device, versions: JSON values only."""
+    runtime: Runtime | None = None
+    reuse: str | None = None
+    """``layer_id`` of the candidate that may be written to; None: none of them."""
+
+
+@dataclass(frozen=True)
+class SegmentedSlice:
+    """One plane."""
+
+    position: Position
+    labels: np.ndarray
+    """(rows, columns) integers: class ids, or object numbers counted from 1."""
+    probabilities: np.ndarray | None = None
+    """(classes, rows, columns), float32, if asked for."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How a run ended that was not stopped."""
+
+    notes: tuple[str, ...]
+    """What was assumed on the way, in words."""
+    seconds: float
 
 
 class LoadedModel:
@@ -94,14 +158,24 @@ class LoadedModel:
                 self._key = key
             return self._loaded
 
+    def release(self) -> bool:
+        """Forget the model and hand the memory of a GPU back; return whether one was loaded."""
+        with self._lock:
+            loaded, self._loaded, self._key = self._loaded, None, None
+        if loaded is None:
+            return False
+        del loaded
+        import torch
+
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        return True
+
 
 def run_segmentation(
-    task: SegmentTask,
-    models: LoadedModel,
-    report: Callable[[Progress], None],
-    should_stop: Callable[[], bool],
-) -> SegmentedSlice:
-    """Segment what a task describes.
+    task: SegmentTask, models: LoadedModel, cache: SliceCache, channel: Channel
+) -> Summary:
+    """Segment what a task describes; a :class:`Begun` and the slices go through the channel.
 
     Parameters
     ----------
@@ -109,57 +183,85 @@ def run_segmentation(
         Image and settings.
     models
         Keeps the model between runs.
-    report
-        Called with each step; must be quick and safe to call from this thread.
-    should_stop
-        Asked before each tile.
+    cache
+        Planes segmented before.
+    channel
+        Takes progress and results, and tells whether to stop.
 
     Raises
     ------
     InputError
         The image or the model cannot be used.
     Cancelled
-        `should_stop` returned True.
+        The channel said so.
     """
-    report(Progress("Loading…"))
-    from napari_swin_umamba.segmentation import resolve_device, segment
+    channel.report(Progress("Loading…"))
+    from napari_swin_umamba.segmentation import ObjectLinker, PlaneSegmenter, resolve_device
 
     started = time.perf_counter()
     model, model_sha256 = models.get(task.model_path)
-    device, _ = resolve_device(task.device)
-    image = task.reading.extract(task.data)
-    report(Progress("Segmenting…"))
-    with _announced_compilation(report):
-        result = segment(
-            image,
-            model,
-            axes=task.reading.axes,
-            spacing=task.reading.spacing_in(model.plan.unit),
-            device=device,
-            overlap=task.overlap,
-            mirror=task.mirror,
-            on_progress=_TileReport(report),
-            should_stop=should_stop,
+    options, reading = task.options, task.reading
+    device, _ = resolve_device(options.device)
+    segmenter = PlaneSegmenter(
+        model,
+        device,
+        options.mirror,
+        options.overlap,
+        options.objects,
+        options.resample,
+        options.probabilities,
+    )
+    channel.deliver(
+        Begun(
+            plan=model.plan,
+            instances=segmenter.instances,
+            provenance=_provenance(task, model, model_sha256, str(device)),
+            runtime=_runtime(device),
+            reuse=next((c.layer_id for c in task.candidates if c.is_untouched()), None),
         )
-    return SegmentedSlice(
-        labels=result.labels,
-        instances=result.instances,
-        plan=model.plan,
-        notes=tuple(note for note in result.notes if not note.startswith(_SAID_BEFORE)),
-        provenance=_provenance(task, model, model_sha256, str(device)),
+    )
+    spacing, layout = reading.spacing_in(model.plan.unit), task.layout
+    linker = None
+    if segmenter.instances and len(task.positions) > 1 and reading.links_objects:
+        linker = ObjectLinker()
+    progress = _SliceReport(channel, len(task.positions))
+    notes: dict[str, None] = {}
+    with _announced_compilation(channel):
+        for position in task.positions:
+            channel.stop_if_asked()
+            plane = layout.extract(task.data, position)
+            key = plane_key(plane, model_sha256, options, spacing)
+            known = cache.get(key)
+            if known is None:
+                result = segmenter.segment(
+                    plane,
+                    layout.axes,
+                    spacing,
+                    on_progress=progress.tile,
+                    should_stop=channel.should_stop,
+                )
+                known = result.labels, result.probabilities
+                cache.put(key, *known)
+                notes.update(dict.fromkeys(result.notes))
+            labels, probabilities = known
+            if linker is not None:
+                labels = linker.link(labels, position)
+            channel.deliver(SegmentedSlice(position, labels, probabilities))
+            progress.slice_done()
+    return Summary(
+        notes=tuple(note for note in notes if not note.startswith(_SAID_BEFORE)),
         seconds=time.perf_counter() - started,
-        runtime=_runtime(device),
     )
 
 
 @contextmanager
-def _announced_compilation(report: Callable[[Progress], None]) -> Iterator[None]:
+def _announced_compilation(channel: Channel) -> Iterator[None]:
     """Report that kernels are being compiled: the network logs it, and it takes seconds."""
 
     class Listener(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             if record.getMessage().startswith("compiling"):
-                report(Progress("Compiling for this processor, once: about 10 s…"))
+                channel.report(Progress("Compiling for this processor, once: about 10 s…"))
 
     logger, listener = logging.getLogger(_NETWORK_LOGGER), Listener()
     logger.addHandler(listener)
@@ -169,34 +271,55 @@ def _announced_compilation(report: Callable[[Progress], None]) -> Iterator[None]
         logger.removeHandler(listener)
 
 
-class _TileReport:
-    """Turns counts of tiles into a fraction and the time left."""
+class _SliceReport:
+    """Turns slices and tiles into a fraction and the time left."""
 
-    def __init__(self, report: Callable[[Progress], None]) -> None:
-        self._report = report
-        self._first: tuple[int, float] | None = None
+    def __init__(self, channel: Channel, total: int) -> None:
+        self._report = channel.report
+        self._slices = total
+        self._slices_done = 0
+        self._first: tuple[float, float] | None = None
+        self._report(Progress("Segmenting…"))
 
-    def __call__(self, done: int, total: int) -> None:
-        if done >= total:
+    def tile(self, done: int, total: int) -> None:
+        """Take the tiles done of the slice in progress."""
+        if self._slices == 1 and done >= total:
             self._report(Progress("Finishing…", 1.0))
             return
+        self._tell((self._slices_done + done / total) / self._slices, done, total)
+
+    def slice_done(self) -> None:
+        """Count a slice."""
+        self._slices_done += 1
+        if self._slices > 1:
+            self._tell(self._slices_done / self._slices, 0, 0)
+
+    def _tell(self, fraction: float, done: int, total: int) -> None:
         now = time.perf_counter()
-        text = f"{done:,} of {total:,} tiles"
+        if self._slices > 1:
+            text = f"{self._slices_done:,} of {self._slices:,} slices"
+        else:
+            text = f"{done:,} of {total:,} tiles"
         if self._first is None:
             # The first tile may include compiling: the time left is estimated from the others.
-            self._first = (done, now)
-        else:
-            tiles, seconds = done - self._first[0], now - self._first[1]
-            left = seconds / tiles * (total - done)
+            self._first = (fraction, now)
+        elif fraction > self._first[0]:
+            left = (now - self._first[1]) / (fraction - self._first[0]) * (1 - fraction)
             text += f" · {duration(left)} left" if left > 1 else ""
-        self._report(Progress(text, done / total))
+        self._report(Progress(text, fraction))
+
+
+_PACKAGES = ("napari", "torch", "numba", "numpy")
 
 
 def _provenance(
     task: SegmentTask, model: Model, model_sha256: str, device: str
 ) -> dict[str, JsonValue]:
+    from importlib.metadata import version
+
     from napari_swin_umamba import __version__
 
+    options = task.options
     return {
         "image": task.reading.view.name,
         "model": model.name,
@@ -204,15 +327,25 @@ def _provenance(
         "model_sha256": model_sha256,
         "licence": model.info.licence,
         "architecture": model.plan.architecture,
-        "classes": {str(item.id): item.name for item in model.plan.classes},
-        "settings": {"overlap": task.overlap, "mirror": task.mirror, "device": device},
+        "classes": {str(item.id): item.name for item in model.plan.label_classes},
+        "settings": {
+            "objects": options.objects,
+            "overlap": options.overlap,
+            "mirror": options.mirror,
+            "resample": options.resample,
+            "device": device,
+        },
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "version": __version__,
+        "software": {
+            "python": platform.python_version(),
+            **{name: version(name) for name in _PACKAGES},
+        },
     }
 
 
 def _runtime(device: torch.device) -> Runtime:
-    """Say where the network ran."""
+    """Say where the network runs."""
     import torch
 
     from napari_swin_umamba.segmentation import active_backend

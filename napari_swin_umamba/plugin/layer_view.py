@@ -11,7 +11,10 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["LayerView", "data_to_world", "view_of_layer"]
+__all__ = ["LayerView", "Window", "data_to_world", "view_of_layer"]
+
+
+Window = tuple[tuple[int, int], tuple[int, int]]
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,9 @@ class LayerView:
     """False if the viewer stands beside the layer, so that none of it is shown."""
     in_3d: bool = False
     """The viewer shows volumes, not slices; ``index`` is what its sliders had in 2D."""
+    visible: Window | None = None
+    """First and behind-the-last row, first and behind-the-last column of what is inside the
+    canvas, counted on the finest level; None if that is everything, nothing or not known."""
 
 
 def view_of_layer(layer: Any, dims: Any) -> LayerView:
@@ -72,7 +78,29 @@ def view_of_layer(layer: Any, dims: Any) -> LayerView:
         ),
         in_view=not any(beside),
         in_3d=dims.ndisplay == 3,
+        visible=None if dims.ndisplay == 3 else _visible(layer, shape, order),
     )
+
+
+def _visible(layer: Any, shape: tuple[int, ...], order: tuple[int, ...]) -> Window | None:
+    """What of the plane shown is inside the canvas: napari keeps its corners for each layer."""
+    axes = sorted(order[-2:])
+    if len(axes) < 2:
+        return None
+    factors = np.ones(layer.ndim)
+    if layer.multiscale:
+        factors = np.asarray(layer.downsample_factors)[layer.data_level]
+    first, last = np.asarray(layer.corner_pixels) * factors
+    spans = []
+    for axis in axes:
+        start = max(0, int(first[axis]))
+        spans.append((start, min(shape[axis], int(last[axis] + factors[axis]))))
+    (top, bottom), (left, right) = spans
+    if bottom - top < 2 or right - left < 2:
+        return None  # no canvas has drawn the layer, or it is outside of it
+    if (bottom - top, right - left) == (shape[axes[0]], shape[axes[1]]):
+        return None
+    return (top, bottom), (left, right)
 
 
 def data_to_world(layer: Any) -> np.ndarray:

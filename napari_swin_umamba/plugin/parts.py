@@ -5,11 +5,19 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QGuiApplication
 from qtpy.QtWidgets import QComboBox, QFrame, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
-__all__ = ["Notice", "NoticeKind", "PRIMARY_STYLE", "WrappedLabel", "make_narrow", "set_blocked"]
+__all__ = [
+    "MENU_STYLE",
+    "PRIMARY_STYLE",
+    "Notice",
+    "NoticeKind",
+    "WrappedLabel",
+    "make_narrow",
+    "set_blocked",
+]
 
 NoticeKind = Literal["hint", "done", "warning", "error"]
 
@@ -29,6 +37,10 @@ PRIMARY_STYLE = (
     "QPushButton { padding: 7px; }"
 )
 """For the one button per state that matters."""
+
+
+MENU_STYLE = "QToolButton { padding: 7px; } QToolButton::menu-indicator { image: none; }"
+"""For a button that opens a menu and says so with an arrow in its text."""
 
 
 class WrappedLabel(QLabel):
@@ -58,6 +70,8 @@ def _breakable(match: re.Match[str]) -> str:
 class Notice(QFrame):
     """One message with a coloured edge; hidden while there is nothing to say."""
 
+    remedy_clicked = Signal()
+
     def __init__(self) -> None:
         super().__init__()
         self.setObjectName("notice")
@@ -66,13 +80,17 @@ class Notice(QFrame):
         self._copy = QPushButton("Copy details")
         self._copy.setToolTip("Copies the technical details, for whoever you ask for help.")
         self._copy.clicked.connect(self._copy_details)
+        self.remedy_button = QPushButton()
+        self.remedy_button.setToolTip("Does what the message suggests.")
+        self.remedy_button.clicked.connect(self.remedy_clicked)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 4, 4, 4)
         layout.addWidget(self._label)
-        layout.addWidget(self._copy, alignment=Qt.AlignmentFlag.AlignLeft)
+        for button in (self._copy, self.remedy_button):
+            layout.addWidget(button, alignment=Qt.AlignmentFlag.AlignLeft)
         self.clear()
 
-    def say(self, kind: NoticeKind, text: str, details: str = "") -> None:
+    def say(self, kind: NoticeKind, text: str, details: str = "", remedy: str = "") -> None:
         """Show a message.
 
         Parameters
@@ -83,11 +101,15 @@ class Notice(QFrame):
             One or two sentences.
         details
             What *Copy details* copies after the text; without it there is no such button.
+        remedy
+            Words on a button that does something about it (``remedy_clicked``).
         """
         color, sign = _KINDS[kind]
         self.kind, self.text, self._details = kind, text, details
         self._label.setText(sign + text)
         self._copy.setVisible(bool(details))
+        self.remedy_button.setText(remedy)
+        self.remedy_button.setVisible(bool(remedy))
         self.setStyleSheet(f"QFrame#notice {{ border-left: 3px solid {color}; }}")
         self.show()
 

@@ -1,74 +1,106 @@
-"""How a layer is understood: which two axes form the image, which are channels, which slice.
+"""How a layer is understood: which two axes form the image, which are channels, which slices.
 
 The assumptions are one value, :class:`Reading`, that can be put in words before anything runs
-and corrected (``channel_axis``).
+and corrected (:class:`Correction`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Literal
 
-import numpy as np
-
+from napari_swin_umamba.images.slices import Position, SliceLayout
 from napari_swin_umamba.plan import Plan
 from napari_swin_umamba.plugin.layer_view import LayerView
 
-__all__ = ["Reading", "read_layer", "why_not"]
+__all__ = ["Correction", "Reading", "is_channel_label", "read_layer", "why_not"]
 
 _CHANNEL_LABELS = frozenset({"c", "ch", "channel", "channels"})
+_TIME_LABELS = frozenset({"t", "time", "frame", "frames"})
+_CLEARLY_COARSER = 1.5
+"""Ratio of spacings from which slicing along another axis is worth a word."""
+
+
+@dataclass(frozen=True)
+class Correction:
+    """What a person said about a layer that its data does not say, or says wrongly."""
+
+    channel_axis: int | None | Literal["guess"] = "guess"
+    """Axis of the channels; None: there is none."""
+    spacing: tuple[float, ...] | None = None
+    """Distance of neighbouring pixels along each axis of the layer, in `unit`."""
+    unit: str | None = None
+    """Unit of `spacing`, as pint knows it."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """One 2D image inside a layer: what goes into the model, and where its labels go."""
+    """The 2D images inside a layer: what goes into the model, and where its labels go."""
 
     view: LayerView
     channel_axis: int | None
     """Axis of the layer that holds the channels; None: one channel, or an RGB layer."""
     plane: tuple[int, int]
     """Axes of the layer that are the image's rows and columns."""
+    correction: Correction = Correction()
 
-    @property
-    def axes(self) -> Literal["YX", "YXC", "CYX"]:
-        """Axes of the array that :meth:`extract` returns; ``YXC`` are colours."""
-        if self.view.colours:
-            return "YXC"
-        return "YX" if self.channel_axis is None else "CYX"
-
-    @property
-    def channels(self) -> int:
-        """Channels of the image that :meth:`extract` returns (alpha left out)."""
-        if self.view.colours:
-            return 3
-        return 1 if self.channel_axis is None else self.view.shape[self.channel_axis]
+    @cached_property
+    def layout(self) -> SliceLayout:
+        """The planes, and how they lie in the layer's data."""
+        return SliceLayout(self.view.shape, self.plane, self.channel_axis, self.view.colours)
 
     @property
     def kept_axes(self) -> tuple[int, ...]:
         """Axes of the layer that the Labels layer has too: all but the channels."""
-        return tuple(axis for axis in range(len(self.view.shape)) if axis != self.channel_axis)
+        return self.layout.kept_axes
 
     @property
     def fixed_axes(self) -> tuple[int, ...]:
-        """Axes along which one position, the one shown, is read."""
-        return tuple(axis for axis in self.kept_axes if axis not in self.plane)
+        """Axes along which one position, the one shown, is read at a time."""
+        return self.layout.fixed_axes
 
     @property
-    def slice_key(self) -> str:
-        """Name of the slice within its layer, ``""`` for a plain 2D image."""
-        return " ".join(f"{axis}:{self.view.index[axis]}" for axis in self.fixed_axes)
+    def position(self) -> Position:
+        """Where along the fixed axes the viewer stands."""
+        return tuple(self.view.index[axis] for axis in self.fixed_axes)
+
+    @property
+    def has_slices(self) -> bool:
+        """Whether there is more than one plane."""
+        return self.layout.count > 1
+
+    @property
+    def links_objects(self) -> bool:
+        """Whether objects go on from one plane to the next: in space they do, in time not."""
+        return bool(self.fixed_axes) and not self.is_time(self.fixed_axes[-1])
+
+    @property
+    def spatial_axes(self) -> tuple[int, ...]:
+        """Axes of the Labels layer that are lengths, in its order."""
+        return tuple(axis for axis in self.kept_axes if not self.is_time(axis))
+
+    def is_time(self, axis: int) -> bool:
+        """Whether an axis is time, by its label or its unit."""
+        label, unit = self.view.axis_labels[axis].lower(), self.view.units[axis]
+        return label in _TIME_LABELS or unit.endswith("second")
 
     @property
     def spacing(self) -> tuple[float, float] | None:
-        """Row and column spacing in :attr:`unit`; None if the layer has no physical unit."""
-        if self.unit is None:
-            return None
-        return self.view.spacing[self.plane[0]], self.view.spacing[self.plane[1]]
+        """Row and column spacing in :attr:`unit`; None if it is not known."""
+        return None if self.unit is None else (self.step(self.plane[0]), self.step(self.plane[1]))
+
+    def step(self, axis: int) -> float:
+        """Spacing along an axis, as corrected."""
+        given = self.correction.spacing
+        return self.view.spacing[axis] if given is None else given[axis]
 
     @property
     def unit(self) -> str | None:
         """Physical unit of rows and columns; None if there is none or they differ."""
+        if self.correction.spacing is not None:
+            return self.correction.unit
         rows, columns = (self.view.units[axis] for axis in self.plane)
         return rows if rows == columns and rows != "pixel" else None
 
@@ -85,35 +117,36 @@ class Reading:
             return None
         return self.spacing[0] * factor, self.spacing[1] * factor
 
-    def extract(self, data: Any) -> np.ndarray:
-        """Take the image out of the layer's data, computing it if it is lazy.
+    @property
+    def volume_spacing(self) -> tuple[float, ...] | None:
+        """Spacing along :attr:`spatial_axes` in :attr:`unit`; None if one of them is unknown."""
+        units = {self.view.units[axis] for axis in self.spatial_axes}
+        if self.unit is None or (self.correction.spacing is None and len(units) > 1):
+            return None
+        return tuple(self.step(axis) for axis in self.spatial_axes)
 
-        Parameters
-        ----------
-        data : array-like, the layer's shape (and the colour axis of an RGB layer)
-            NumPy, dask, zarr, ...
+    @property
+    def coarser_axis(self) -> int | None:
+        """Axis with clearly coarser spacing than the one that slices follow; None: there is none.
 
-        Returns
-        -------
-        np.ndarray, (rows, columns), (rows, columns, 3) or (channels, rows, columns)
-            As :attr:`axes` says; a copy, so that later changes to the layer do not matter.
+        Planes across the coarsest axis are the sharpest, and the ones a volume was acquired in.
         """
-        index: list[int | slice] = [slice(None)] * len(self.view.shape)
-        for axis in self.fixed_axes:
-            index[axis] = self.view.index[axis]
-        image = np.array(data[tuple(index)])
-        if self.view.colours:
-            return image[..., :3]
-        if self.channel_axis is None:
-            return image
-        remaining = sorted((*self.plane, self.channel_axis))
-        return np.moveaxis(image, remaining.index(self.channel_axis), 0)
+        steps = self.volume_spacing
+        slices = [axis for axis in self.fixed_axes if axis in self.spatial_axes]
+        if steps is None or not slices:
+            return None
+        known = dict(zip(self.spatial_axes, steps, strict=True))
+        coarsest = max(known, key=known.__getitem__)
+        too_fine = known[coarsest] > _CLEARLY_COARSER * max(known[axis] for axis in slices)
+        return coarsest if too_fine else None
+
+    def in_window(self, window: tuple[tuple[int, int], tuple[int, int]] | None) -> SliceLayout:
+        """Return the layout of a part of each plane."""
+        return replace(self.layout, window=window)
 
 
 def read_layer(
-    view: LayerView,
-    plan: Plan | None = None,
-    channel_axis: int | None | Literal["guess"] = "guess",
+    view: LayerView, plan: Plan | None = None, correction: Correction | None = None
 ) -> Reading:
     """Decide how a layer is read, for a model or without one.
 
@@ -123,22 +156,27 @@ def read_layer(
         The layer and the slice shown.
     plan : Plan, optional
         The model's plan: its number of channels tells which axis holds them.
-    channel_axis : int, None or "guess"
-        A person's correction; None: the layer has no channel axis.
+    correction : Correction, optional
+        What a person said about the layer.
     """
+    correction = correction or Correction()
+    channel_axis = correction.channel_axis
     if channel_axis == "guess":
         channel_axis = _guess_channel_axis(view, plan.in_channels if plan else 1)
     others = [axis for axis in view.order if axis != channel_axis]
     rows, columns = sorted(others[-2:])
-    return Reading(view=view, channel_axis=channel_axis, plane=(rows, columns))
+    return Reading(view, channel_axis, (rows, columns), correction)
+
+
+def is_channel_label(label: str) -> bool:
+    """Whether an axis label means channels."""
+    return label.lower() in _CHANNEL_LABELS
 
 
 def _guess_channel_axis(view: LayerView, wanted: int) -> int | None:
     if view.colours or wanted == 1 or len(view.shape) < 3:
         return None  # one channel: whatever else there is has a slider, and what is shown is read
-    named = [
-        axis for axis, label in enumerate(view.axis_labels) if label.lower() in _CHANNEL_LABELS
-    ]
+    named = [axis for axis, label in enumerate(view.axis_labels) if is_channel_label(label)]
     # Axes with a slider first: rows and columns are rarely as few as channels.
     matching = [axis for axis in view.order if view.shape[axis] == wanted]
     return next(iter(named + matching), None)
@@ -157,7 +195,7 @@ def why_not(reading: Reading, plan: Plan) -> str | None:
         return f"“{view.name}” holds {view.dtype}, not numbers. Choose another image."
     if not view.in_view:
         return f"No slice of “{view.name}” is shown. Move the slider until you see the image."
-    has, wants = reading.channels, plan.in_channels
+    has, wants = reading.layout.channels, plan.in_channels
     if view.colours and (plan.rgb or wants in (1, 3)):
         return None
     if has == wants or (plan.rgb and has == 1):
@@ -168,7 +206,8 @@ def why_not(reading: Reading, plan: Plan) -> str | None:
         + (
             "Choose a grey image or another model."
             if wants == 1
-            else "Put them in one layer: select the channels’ layers, right-click, Merge to Stack."
+            else "Put them in one layer (select the channels’ layers, right-click, Merge to "
+            "Stack), or say under Edit… which axis holds them."
         )
     )
 

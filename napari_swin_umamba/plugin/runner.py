@@ -1,93 +1,103 @@
-"""One run at a time: starts threads, asks them for news, lets go of them cleanly."""
+"""One job at a time: starts threads, asks them for news, lets go of them cleanly."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import time
 from functools import partial
 
-from napari.layers import Image
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_swin_umamba.plugin.job import LoadedModel, Progress, SegmentTask
-from napari_swin_umamba.plugin.result_layer import SegmentedSlice
-from napari_swin_umamba.plugin.worker import Failure, SegmentThread
+from napari_swin_umamba.plugin.worker import JobThread, Progress, Work
 
-__all__ = ["Run", "Runner"]
+__all__ = ["Runner"]
 
 _NEWS_INTERVAL = 50
 """Milliseconds between two questions for news: smooth, and rare enough to leave the window free."""
-
-
-@dataclass(frozen=True, eq=False)
-class Run:
-    """A run in progress or just ended."""
-
-    task: SegmentTask
-    layer: Image
-    """The layer that is segmented."""
-    outcome: SegmentedSlice | Failure | None = None
-    """What came of it; None: it was stopped, or goes on."""
+_TAKING_TIME = 0.02
+"""Seconds spent on taking results before the window gets its turn again."""
 
 
 class Runner(QObject):
-    """Owns the thread of the run in progress, and the model used last."""
+    """Owns the thread of the job in progress."""
 
     progress = Signal(object)
     """A ``Progress``."""
+    delivered = Signal(object)
+    """A result, in the order in which the job handed them over."""
+    news_taken = Signal()
+    """Some results were delivered; more may follow later."""
     ended = Signal(object)
-    """A :class:`Run` with its outcome; nothing is running any more."""
+    """The outcome of the job; nothing is running any more."""
 
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
-        self.current: Run | None = None
-        self._models = LoadedModel()
-        self._thread: SegmentThread | None = None
+        self._thread: JobThread | None = None
         self._told: Progress | None = None
         self._news = QTimer(self)
         self._news.setInterval(_NEWS_INTERVAL)
         self._news.timeout.connect(self._ask_for_news)
-        self._threads = set[SegmentThread]()
+        self._threads = set[JobThread]()
         # Once Qt has deleted this object nobody is left to take a result; no method of ours then.
         self.destroyed.connect(partial(_stop_all, self._threads))
 
-    def start(self, task: SegmentTask, layer: Image) -> None:
-        """Begin a run in a thread of its own; call only while nothing runs."""
-        assert self.current is None
-        self.current = Run(task, layer)
-        self._thread = SegmentThread(task, self._models)
+    @property
+    def running(self) -> bool:
+        """Whether a job goes on."""
+        return self._thread is not None
+
+    def start(self, work: Work) -> None:
+        """Begin a job in a thread of its own; call only while nothing runs."""
+        assert self._thread is None
+        self._thread = JobThread(work)
         self._threads.add(self._thread)
         self._thread.start()
         self._news.start()
 
     def stop(self) -> None:
-        """Ask the run to stop before its next tile; ``ended`` follows."""
+        """Ask the job to stop before its next step; ``ended`` follows."""
         if self._thread is not None:
             self._thread.stop()
 
     def abandon(self) -> None:
-        """Stop the run without waiting for its end, and free the model."""
+        """Stop the job without waiting for its end."""
         self.stop()
         self._let_go()
-        self._models = LoadedModel()
 
     def _ask_for_news(self) -> None:
-        thread, run = self._thread, self.current
-        if thread is None or run is None:
+        thread = self._thread
+        if thread is None:
             return
-        if thread.progress is not self._told and thread.progress is not None:
-            self._told = thread.progress
-            self.progress.emit(thread.progress)
-        if thread.ended:
+        ended = thread.ended  # before the results are taken: none can come after it
+        if thread.channel.progress is not self._told and thread.channel.progress is not None:
+            self._told = thread.channel.progress
+            self.progress.emit(self._told)
+        if not self._take_results(thread):
+            return
+        if ended and self._thread is thread:
             self._let_go()
-            self.ended.emit(replace(run, outcome=thread.outcome))
+            self.ended.emit(thread.outcome)
+
+    def _take_results(self, thread: JobThread) -> bool:
+        """Pass results on for a moment; return whether all were taken."""
+        until, took = time.perf_counter() + _TAKING_TIME, False
+        for result in thread.channel.results():
+            self.delivered.emit(result)
+            took = True
+            if self._thread is not thread:  # a slot let go of the job
+                return False
+            if time.perf_counter() > until:
+                break
+        if took:
+            self.news_taken.emit()
+        return not thread.channel.has_results
 
     def _let_go(self) -> None:
         self._news.stop()
         if self._thread is not None:
             self._threads.discard(self._thread)
-        self.current = self._thread = self._told = None
+        self._thread = self._told = None
 
 
-def _stop_all(threads: set[SegmentThread], _deleted: QObject | None = None) -> None:
+def _stop_all(threads: set[JobThread], _deleted: QObject | None = None) -> None:
     for thread in threads:
         thread.stop()

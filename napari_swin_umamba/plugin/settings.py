@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from qtpy.QtCore import QSettings
+
+from napari_swin_umamba.plugin.options import SegmentOptions
 
 __all__ = ["Settings"]
 
 _IMPORTED = "segment/imported_models"
 _MODEL = "segment/model"
 _FOLDER = "segment/model_folder"
+_IMAGE = "segment/image"
+_FOLLOW = "segment/follow"
+_OPTIONS = "segment/options"
+_REMEMBERED = ("mirror", "overlap", "device", "resample", "probabilities")
 
 
 class Settings:
@@ -54,3 +62,38 @@ class Settings:
     @model_folder.setter
     def model_folder(self, folder: str) -> None:
         self._store.setValue(_FOLDER, folder)
+
+    @property
+    def image(self) -> str:
+        """Name of the image layer chosen last; empty if none."""
+        return str(self._store.value(_IMAGE) or "")
+
+    @image.setter
+    def image(self, name: str) -> None:
+        self._store.setValue(_IMAGE, name)
+
+    @property
+    def follow(self) -> bool:
+        """Whether previews follow the slider."""
+        return str(self._store.value(_FOLLOW)).lower() == "true"  # Qt reads back text
+
+    @follow.setter
+    def follow(self, on: bool) -> None:
+        self._store.setValue(_FOLLOW, on)
+
+    def options(self, default: SegmentOptions) -> SegmentOptions:
+        """Return the options set last in the dock; `default` for what nobody has set."""
+        try:
+            stored = json.loads(str(self._store.value(_OPTIONS) or "{}"))
+            known = {name: stored[name] for name in _REMEMBERED if name in stored}
+        except (ValueError, TypeError):
+            return default  # edited by hand, or by another version
+        kinds = asdict(SegmentOptions())
+        fitting = {n: v for n, v in known.items() if isinstance(v, type(kinds[n]))}
+        return replace(default, **fitting)
+
+    def remember_options(self, options: SegmentOptions, default: SegmentOptions) -> None:
+        """Store what differs from `default`, so that a new default reaches the rest."""
+        values, usual = asdict(options), asdict(default)
+        changed = {name: values[name] for name in _REMEMBERED if values[name] != usual[name]}
+        self._store.setValue(_OPTIONS, json.dumps(changed))

@@ -11,10 +11,13 @@ from napari_swin_umamba.plugin.reading import Reading, why_not
 __all__ = [
     "axis_name",
     "count",
+    "describe_done",
     "describe_finding",
     "describe_reading",
     "duration",
+    "length",
     "sentence",
+    "size_in_bytes",
     "times",
 ]
 
@@ -37,7 +40,7 @@ def describe_reading(reading: Reading, plan: Plan | None) -> str:
     Examples
     --------
     ``Slice 11 along Z (0 to 23), the one shown. 50 × 35 pixels (Y × X), 16-bit, 1 channel,
-    1.3 × 0.9 mm per pixel.``
+    1.3 × 0.9 mm per pixel, slices 6 mm apart.``
     """
     view = reading.view
     size = times(tuple(view.shape[axis] for axis in reading.plane))
@@ -45,20 +48,38 @@ def describe_reading(reading: Reading, plan: Plan | None) -> str:
         f"{size} pixels ({' × '.join(axis_name(reading, axis) for axis in reading.plane)})",
         f"{8 * view.dtype.itemsize}\u2011bit" if view.dtype.kind in "ui" else str(view.dtype),
         _channels(reading, plan),
-        _spacing(reading),
+        *_spacing(reading),
     ]
     return " ".join([*_slice_sentence(reading), ", ".join(parts) + "."])
 
 
 def describe_finding(plan: Plan) -> str:
     """Say what a model finds: its classes, or objects."""
+    names = [item.name for item in plan.label_classes[1:]]
     if plan.output == "boundary":
-        # The interior class of a model trained on instances is called "nucleus interior".
-        name = plan.classes[1].name.removesuffix("interior").strip()
-        return f"Finds {f'every {name}' if name else 'objects'}, one number each"
-    names = [item.name for item in plan.classes[1:]]
+        return "Finds objects, one number each" if names == ["object"] else _every(names[0])
     shown = ", ".join(names[:_MAX_NAMES]) + (", …" if len(names) > _MAX_NAMES else "")
     return f"{count(len(names), 'class', 'classes')}: {shown}"
+
+
+def _every(name: str) -> str:
+    return f"Finds every {name}, one number each"
+
+
+def describe_done(slices: int, seconds: float, layer_name: str, is_new: bool, kept: int) -> str:
+    """Say what a run did: ``24 slices in 12 s. Layer: “brain – liver”.``"""
+    done = (
+        f"{count(slices, 'slice')} in {duration(seconds)}."
+        if slices != 1
+        else (f"Done in {duration(seconds)}.")
+    )
+    layer = f"{'New layer' if is_new else 'Layer'}: “{layer_name}”."
+    mine = (
+        f" {count(kept, 'slice')} that you changed meanwhile {'was' if kept == 1 else 'were'} kept."
+        if kept
+        else ""
+    )
+    return f"{done} {layer}{mine}"
 
 
 def axis_name(reading: Reading, axis: int) -> str:
@@ -90,6 +111,17 @@ def duration(seconds: float) -> str:
     return f"{minutes:,} min {rest} s"
 
 
+def length(value: float, unit: str | None) -> str:
+    """Say a length: ``0.5 µm``, ``6 mm``, ``3``."""
+    return f"{value:.3g} {_UNITS.get(unit or '', unit or '')}".strip()
+
+
+def size_in_bytes(size: float) -> str:
+    """Say a size of memory: ``0.3 GB``, ``12 GB``."""
+    gigabytes = size / 1e9
+    return f"{gigabytes:.1f} GB" if gigabytes < 9.95 else f"{gigabytes:,.0f} GB"
+
+
 def times(sizes: Sequence[float]) -> str:
     """Join sizes: ``1,040 × 1,388``."""
     return " × ".join(f"{size:,}" if isinstance(size, int) else f"{size:.3g}" for size in sizes)
@@ -114,24 +146,28 @@ def _slice_sentence(reading: Reading) -> list[str]:
 
 
 def _channels(reading: Reading, plan: Plan | None) -> str:
+    channels = reading.layout.channels
     if reading.view.colours:
         grey = plan is not None and plan.in_channels == 1
         colours = "colour (red, green, blue)" + (", turned to grey" if grey else "")
         return colours + (", transparency ignored" if reading.view.colours == 4 else "")
     if plan is not None and why_not(reading, plan) is None:
-        if plan.rgb and reading.channels == 1:
+        if plan.rgb and channels == 1:
             return "grey, repeated as red, green and blue"
         if reading.channel_axis is not None:
             names = ", ".join(channel.name for channel in plan.channels)
             axis = axis_name(reading, reading.channel_axis)
-            return f"{reading.channels} channels along {axis} as {names}"
-    return count(reading.channels, "channel")
+            return f"{channels} channels along {axis} as {names}"
+    return count(channels, "channel")
 
 
-def _spacing(reading: Reading) -> str:
+def _spacing(reading: Reading) -> list[str]:
     if reading.spacing is None:
-        return "pixel size not known"
-    unit = _UNITS.get(reading.unit or "", reading.unit)
+        return ["pixel size not known"]
     rows, columns = (f"{size:.3g}" for size in reading.spacing)
-    size = rows if rows == columns else f"{rows} × {columns}"
-    return f"{size} {unit} per pixel"
+    unit = _UNITS.get(reading.unit or "", reading.unit)
+    said = [f"{rows if rows == columns else f'{rows} × {columns}'} {unit} per pixel"]
+    slices = [axis for axis in reading.fixed_axes if axis in reading.spatial_axes]
+    if slices and reading.volume_spacing is not None:
+        said.append(f"slices {length(reading.step(slices[-1]), reading.unit)} apart")
+    return said

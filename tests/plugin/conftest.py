@@ -100,9 +100,23 @@ def wait_for_end(qtbot: Any) -> Callable[[Any], None]:
     """Wait until a run is over."""
 
     def wait(segment_widget: Any) -> None:
+        qtbot.waitUntil(lambda: not segment_widget._busy, timeout=240_000)
         qtbot.waitUntil(lambda: not segment_widget.run_row.running, timeout=240_000)
 
     return wait
+
+
+@pytest.fixture
+def click(qtbot: Any) -> Callable[[Any], None]:
+    from qtpy.QtCore import Qt
+
+    return lambda button: qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+
+
+@pytest.fixture(scope="session")
+def slow_image() -> np.ndarray:
+    """Hundreds of tiles: time enough to interfere."""
+    return np.random.default_rng(0).integers(0, 255, (600, 600)).astype(np.uint8)
 
 
 @pytest.fixture(scope="session")

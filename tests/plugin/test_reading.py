@@ -11,13 +11,18 @@ pytest.importorskip("napari")
 from napari.components import ViewerModel
 
 from napari_swin_umamba.plugin.layer_view import LayerView, view_of_layer
-from napari_swin_umamba.plugin.reading import read_layer, why_not
+from napari_swin_umamba.plugin.reading import Correction, Reading, read_layer, why_not
 from napari_swin_umamba.plugin.words import describe_reading
 
 
 def shown(data: Any, **kwargs: Any) -> tuple[ViewerModel, Any]:
     viewer = ViewerModel()
     return viewer, viewer.add_image(data, name="img", **kwargs)
+
+
+def taken(reading: Reading, data: Any) -> np.ndarray:
+    """The plane that a preview would segment."""
+    return reading.layout.extract(data, reading.position)
 
 
 def view(data: Any, **kwargs: Any) -> LayerView:
@@ -29,8 +34,8 @@ def test_grey_image(make_plan: Callable) -> None:
     image = np.arange(20 * 30, dtype=np.uint16).reshape(20, 30)
     this = view(image, scale=(0.5, 0.5), units=("um", "um"))
     reading = read_layer(this, make_plan())
-    assert (reading.axes, reading.kept_axes, reading.fixed_axes) == ("YX", (0, 1), ())
-    np.testing.assert_array_equal(reading.extract(image), image)
+    assert (reading.layout.axes, reading.kept_axes, reading.fixed_axes) == ("YX", (0, 1), ())
+    np.testing.assert_array_equal(taken(reading, image), image)
     assert reading.spacing_in("nanometer") == pytest.approx((500, 500))
     assert reading.spacing_in("second") is None
     assert describe_reading(reading, make_plan()) == (
@@ -40,7 +45,7 @@ def test_grey_image(make_plan: Callable) -> None:
 
 def test_result_does_not_share_memory_with_layer(make_plan: Callable) -> None:
     image = np.zeros((20, 30))
-    extracted = read_layer(view(image), make_plan()).extract(image)
+    extracted = taken(read_layer(view(image), make_plan()), image)
     image[:] = 1
     assert not extracted.any()
 
@@ -50,11 +55,12 @@ def test_slider_decides_slice_in_words_and_values(make_plan: Callable) -> None:
     viewer, layer = shown(volume, scale=(6, 1.3, 0.9), units=("mm",) * 3, axis_labels="zyx")
     viewer.dims.set_current_step(0, 4)
     reading = read_layer(view_of_layer(layer, viewer.dims), make_plan())
-    np.testing.assert_array_equal(reading.extract(volume), volume[4])
-    assert reading.slice_key == "0:4"
+    np.testing.assert_array_equal(taken(reading, volume), volume[4])
+    assert reading.position == (4,)
+    assert reading.volume_spacing == (6, 1.3, 0.9)
     assert describe_reading(reading, make_plan()) == (
         "Slice 4 along Z (0 to 5), the one shown. 8 × 9 pixels (Y × X), float32, 1 channel, "
-        "1.3 × 0.9 mm per pixel."
+        "1.3 × 0.9 mm per pixel, slices 6 mm apart."
     )
 
 
@@ -63,7 +69,7 @@ def test_volume_in_3d_view(make_plan: Callable) -> None:
     viewer.dims.set_current_step(0, 4)
     viewer.dims.ndisplay = 3
     reading = read_layer(view_of_layer(layer, viewer.dims), make_plan())
-    assert reading.slice_key == "0:4"
+    assert reading.position == (4,)
     assert "the one shown in 2D" in describe_reading(reading, make_plan())
 
 
@@ -73,7 +79,7 @@ def test_rolled_axes(make_plan: Callable) -> None:
     viewer.dims.order = (1, 2, 0)  # the slider moves along Y
     viewer.dims.set_current_step(1, 3)
     reading = read_layer(view_of_layer(layer, viewer.dims), make_plan())
-    np.testing.assert_array_equal(reading.extract(volume), volume[:, 3, :])
+    np.testing.assert_array_equal(taken(reading, volume), volume[:, 3, :])
     assert reading.plane == (0, 2)
 
 
@@ -83,7 +89,7 @@ def test_time_series_of_volumes_beside_a_flat_layer(make_plan: Callable) -> None
     flat = viewer.add_image(np.ones((8, 9)))
     viewer.dims.set_current_step((0, 1), (2, 1))
     reading = read_layer(view_of_layer(layer, viewer.dims), make_plan())
-    np.testing.assert_array_equal(reading.extract(series), series[2, 1])
+    np.testing.assert_array_equal(taken(reading, series), series[2, 1])
     assert read_layer(view_of_layer(flat, viewer.dims), make_plan()).fixed_axes == ()
 
 
@@ -100,7 +106,7 @@ def test_oblique_affine_reads_what_is_on_screen(seed: int, make_plan: Callable) 
     this = view_of_layer(layer, viewer.dims)
     if this.in_view:
         on_screen = layer._slice.image.raw  # what napari draws
-        np.testing.assert_array_equal(read_layer(this, make_plan()).extract(volume), on_screen)
+        np.testing.assert_array_equal(taken(read_layer(this, make_plan()), volume), on_screen)
 
 
 def test_lazy_and_multiscale_data(make_plan: Callable) -> None:
@@ -108,14 +114,15 @@ def test_lazy_and_multiscale_data(make_plan: Callable) -> None:
     levels = [da.ones((16, 32, 32)), da.ones((8, 16, 16))]
     viewer, layer = shown(levels, multiscale=True)
     reading = read_layer(view_of_layer(layer, viewer.dims), make_plan())
-    assert reading.extract(layer.data[0]).shape == (32, 32)
+    assert taken(reading, layer.data[0]).shape == (32, 32)
 
 
 def test_colours(make_plan: Callable) -> None:
     rgba = np.zeros((8, 9, 4), np.uint8)
     reading = read_layer(view(rgba, rgb=True), make_plan())
-    assert (reading.axes, reading.channels, reading.kept_axes) == ("YXC", 3, (0, 1))
-    assert reading.extract(rgba).shape == (8, 9, 3)
+    assert (reading.layout.axes, reading.layout.channels) == ("YXC", 3)
+    assert reading.kept_axes == (0, 1)
+    assert taken(reading, rgba).shape == (8, 9, 4)
     assert why_not(reading, make_plan()) is None
     assert "turned to grey, transparency ignored" in describe_reading(reading, make_plan())
     assert why_not(reading, make_plan(("a", "b"))) is not None
@@ -145,8 +152,8 @@ def test_channel_axis(
     reading = read_layer(view(data, axis_labels=labels), plan)
     assert (reading.channel_axis, reading.kept_axes) == (channel_axis, kept)
     assert why_not(reading, plan) is None
-    extracted = reading.extract(data)
-    assert (reading.axes, extracted.shape) == ("CYX", (2, 8, 9))
+    extracted = taken(reading, data)
+    assert (reading.layout.axes, extracted.shape) == ("CYX", (2, 8, 9))
     expected = np.moveaxis(data, channel_axis, -1)
     while expected.ndim > 3:
         expected = expected[expected.shape[0] // 2 if len(shape) < 4 else reading.view.index[0]]
@@ -158,8 +165,8 @@ def test_channel_axis_can_be_corrected(make_plan: Callable) -> None:
     plan = make_plan(("DAPI", "actin"))
     this = view(np.zeros((2, 2, 8, 9)))
     assert read_layer(this, plan).channel_axis == 0
-    assert read_layer(this, plan, channel_axis=1).kept_axes == (0, 2, 3)
-    assert read_layer(this, plan, channel_axis=None).channels == 1
+    assert read_layer(this, plan, Correction(channel_axis=1)).kept_axes == (0, 2, 3)
+    assert read_layer(this, plan, Correction(channel_axis=None)).layout.channels == 1
 
 
 def plain_view(shape: tuple[int, ...], dtype: type = float) -> LayerView:
@@ -198,3 +205,35 @@ def test_slice_beside_the_layer(make_plan: Callable) -> None:
     viewer.dims.set_current_step(0, 15)
     reading = read_layer(view_of_layer(layer, viewer.dims), make_plan())
     assert "Move the slider" in (why_not(reading, make_plan()) or "")
+
+
+def test_spacing_can_be_corrected(make_plan: Callable) -> None:
+    this = view(np.zeros((4, 8, 9)))
+    assert read_layer(this).spacing is None
+    reading = read_layer(this, None, Correction("guess", (2.0, 0.5, 0.25), "micrometer"))
+    assert reading.spacing_in("nanometer") == pytest.approx((500, 250))
+    assert reading.volume_spacing == (2.0, 0.5, 0.25)
+    unknown = read_layer(view(np.zeros((8, 9)), scale=(2, 2), units=("mm", "mm")), None)
+    assert unknown.spacing == (2, 2)
+    dropped = read_layer(unknown.view, None, Correction("guess", (2.0, 2.0), None))
+    assert dropped.spacing is None
+
+
+def test_time_is_no_length(make_plan: Callable) -> None:
+    labels = ("t", "z", "y", "x")
+    units = ("second", "um", "um", "um")
+    reading = read_layer(view(np.zeros((2, 3, 8, 9)), axis_labels=labels, units=units))
+    assert reading.spatial_axes == (1, 2, 3)
+    assert reading.volume_spacing == (1, 1, 1)
+    assert reading.links_objects
+    film = read_layer(view(np.zeros((3, 8, 9)), axis_labels=("time", "y", "x")))
+    assert not film.links_objects
+
+
+def test_a_coarser_axis_is_noticed(make_plan: Callable) -> None:
+    units = ("mm", "mm", "mm")
+    viewer, layer = shown(np.zeros((6, 8, 9)), scale=(6, 1.3, 0.9), units=units)
+    assert read_layer(view_of_layer(layer, viewer.dims)).coarser_axis is None
+    viewer.dims.order = (1, 0, 2)
+    assert read_layer(view_of_layer(layer, viewer.dims)).coarser_axis == 0
+    assert read_layer(view(np.zeros((8, 9)), scale=(6, 1), units=("mm", "mm"))).coarser_axis is None

@@ -1,6 +1,7 @@
-"""What is written where: names, colours, slices, and a person's own work."""
+"""What is written where: names, colours, slices, regions, and a person's own work."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,43 +9,58 @@ import pytest
 
 pytest.importorskip("napari")
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from napari.components import ViewerModel
-from napari.layers import Labels
+from napari.layers import Image, Labels
 
 from napari_swin_umamba.plan import Plan
-from napari_swin_umamba.plugin.add_result import add_result
+from napari_swin_umamba.plugin.job import Begun, SegmentedSlice, SegmentTask
 from napari_swin_umamba.plugin.layer_view import data_to_world, view_of_layer
+from napari_swin_umamba.plugin.options import SegmentOptions
 from napari_swin_umamba.plugin.reading import read_layer
-from napari_swin_umamba.plugin.result_layer import (
-    METADATA_KEY,
-    SegmentedSlice,
-    describe_done,
-    place_result,
-)
-
-
-def segmented(labels: np.ndarray, plan: Plan, model_path: str = "m.safetensors") -> SegmentedSlice:
-    return SegmentedSlice(
-        labels=labels,
-        instances=plan.output == "boundary",
-        plan=plan,
-        provenance={"model": "tiny", "model_path": model_path},
-        seconds=1.234,
-    )
+from napari_swin_umamba.plugin.result_layer import METADATA_KEY, place_result
+from napari_swin_umamba.plugin.results import ResultWriter, find_candidates, is_edited
+from napari_swin_umamba.plugin.words import describe_done
 
 
 class Setup:
-    """A viewer with one image; :meth:`add` shows labels for the slice on screen."""
+    """A viewer with one image; methods write labels as runs do."""
 
     def __init__(self, shape: tuple[int, ...], plan: Plan, **layer: Any) -> None:
         self.plan = plan
+        self.instances = plan.output == "boundary"
         self.viewer = ViewerModel()
         self.image = self.viewer.add_image(np.zeros(shape), name="img", **layer)
+        self.writer: ResultWriter | None = None
 
-    def add(self, labels: np.ndarray, **kwargs: Any) -> Any:
+    def task(self, whole: bool = False, model: str = "m.safetensors", **more: Any) -> SegmentTask:
         reading = read_layer(view_of_layer(self.image, self.viewer.dims), self.plan)
-        result = segmented(labels, self.plan, **kwargs)
-        return add_result(self.viewer, self.image, reading, result)
+        positions = tuple(reading.layout.positions()) if whole else (reading.position,)
+        return SegmentTask(self.image.data, reading, Path(model), positions, **more)
+
+    def begin(self, task: SegmentTask, reuse: str | None = None, **more: Any) -> ResultWriter:
+        provenance = {"model": "tiny", "model_path": str(task.model_path)}
+        begun = Begun(self.plan, self.instances, provenance, reuse=reuse)
+        self.writer = ResultWriter(self.viewer, self.image, task, begun, **more)
+        return self.writer
+
+    def add(self, labels: np.ndarray, **more: Any) -> Labels:
+        """Write the slice on screen."""
+        task = self.task(**more)
+        writer = self.begin(task)
+        writer.write(SegmentedSlice(task.positions[0], labels))
+        return writer.layer
+
+    def add_all(self, labels: np.ndarray, changed: frozenset[str] = frozenset()) -> Labels:
+        """Write all slices, as the window and the worker do it together."""
+        task = self.task(whole=True)
+        candidates = find_candidates(self.viewer, self.image, task, self.plan, self.instances)
+        reuse = next((c.layer_id for c in candidates if c.is_untouched()), None)
+        writer = self.begin(task, reuse, changed=changed)
+        for position in task.positions:
+            writer.write(SegmentedSlice(position, labels))
+        return writer.layer
 
 
 def disk(value: int = 1) -> np.ndarray:
@@ -76,22 +92,72 @@ def test_rerun_replaces_untouched_result_and_follows_image(make_plan: Callable) 
     np.testing.assert_allclose(data_to_world(first), data_to_world(setup.image))
 
 
-@pytest.mark.parametrize("how", ["paint", "assign", "erase"])
+def edit(layer: Labels, how: str) -> None:
+    if how == "paint":
+        layer.paint((0,) * layer.ndim, 2)
+    elif how == "assign":
+        layer.data = np.full(layer.data.shape, 2, layer.data.dtype)
+    elif how == "one pixel in a script":
+        layer.data[(0,) * layer.ndim] = 2
+    else:
+        layer.data[:] = 0  # empty, made so on purpose
+
+
+EDITS = ["paint", "assign", "one pixel in a script", "erase"]
+
+
+@pytest.mark.parametrize("how", EDITS)
 def test_rerun_never_overwrites_what_a_person_edited(how: str, make_plan: Callable) -> None:
     setup = Setup((8, 9), make_plan())
     first = setup.add(disk(1))
-    if how == "paint":
-        first.paint((0, 0), 2)
-    elif how == "assign":
-        first.data = np.full((8, 9), 2, np.uint8)
-    else:
-        first.data[:] = 0  # an empty slice, made so on purpose
+    edit(first, how)
     edited = first.data.copy()
+    assert is_edited(setup.viewer, setup.image, setup.task(), setup.plan, False)
     second = setup.add(disk(1))
     assert second is not first
     assert second.name == "img – tiny [1]"
     np.testing.assert_array_equal(first.data, edited)
     assert setup.add(disk(2)) is second
+
+
+@pytest.mark.parametrize("how", EDITS)
+def test_a_run_over_all_slices_never_overwrites_an_edited_volume(
+    how: str, make_plan: Callable
+) -> None:
+    setup = Setup((4, 8, 9), make_plan())
+    first = setup.add_all(disk(1))
+    assert setup.add_all(disk(2)) is first
+    assert (first.data == disk(2)).all()
+    edit(first, how)
+    edited = first.data.copy()
+    second = setup.add_all(disk(1))
+    assert second is not first
+    np.testing.assert_array_equal(first.data, edited)
+    assert setup.add_all(disk(1)) is second
+
+
+def test_a_change_after_the_worker_looked_makes_a_new_layer(make_plan: Callable) -> None:
+    setup = Setup((4, 8, 9), make_plan())
+    first = setup.add_all(disk(1))
+    changed = frozenset({str(first.unique_id)})
+    assert setup.add_all(disk(1), changed=changed) is not first
+    assert (first.data == disk(1)).all()
+
+
+def test_what_is_painted_during_a_run_is_kept(make_plan: Callable) -> None:
+    setup = Setup((4, 8, 9), make_plan())
+    task = setup.task(whole=True)
+    writer = setup.begin(task)
+    writer.write(SegmentedSlice((0,), disk(1)))
+    writer.layer.paint((0, 0, 0), 2)
+    writer.layer.paint((2, 7, 7), 2)
+    mine = writer.layer.data.copy()
+    for position in task.positions[1:]:
+        writer.write(SegmentedSlice(position, disk(1)))
+    np.testing.assert_array_equal(writer.layer.data[[0, 2]], mine[[0, 2]])
+    np.testing.assert_array_equal(writer.layer.data[[1, 3]], np.stack([disk(1)] * 2))
+    assert (writer.written, writer.kept) == (3, 1)
+    assert "1 slice that you changed meanwhile was kept" in describe_done(3, 1, "L", True, 1)
 
 
 def test_a_copy_of_the_result_is_left_alone(make_plan: Callable) -> None:
@@ -107,7 +173,7 @@ def test_a_copy_of_the_result_is_left_alone(make_plan: Callable) -> None:
 def test_another_model_or_image_gets_its_own_layer(make_plan: Callable) -> None:
     setup = Setup((8, 9), make_plan())
     first = setup.add(disk())
-    assert setup.add(disk(), model_path="other.safetensors") is not first
+    assert setup.add(disk(), model="other.safetensors") is not first
     setup.image = setup.viewer.add_image(np.zeros((8, 9)), name="img 2")
     assert setup.add(disk()) is not first
 
@@ -149,6 +215,39 @@ def test_objects_of_different_slices_keep_apart(make_plan: Callable) -> None:
     assert sorted(np.unique(layer.data)) == [0, 1, 2, 3]
 
 
+def test_going_back_to_a_slice_keeps_its_numbers(make_plan: Callable) -> None:
+    setup = Setup((3, 8, 9), make_plan(output="boundary"))
+    setup.viewer.dims.set_current_step(0, 0)
+    layer = setup.add(disk(1))
+    setup.viewer.dims.set_current_step(0, 1)
+    setup.add(disk(1))
+    before = layer.data.copy()
+    setup.viewer.dims.set_current_step(0, 0)
+    assert setup.add(disk(1)) is layer
+    np.testing.assert_array_equal(layer.data, before)
+
+
+def test_frames_of_a_film_share_no_number(make_plan: Callable) -> None:
+    plan = make_plan(output="boundary")
+    setup = Setup((3, 8, 9), plan, axis_labels=("t", "y", "x"))
+    layer = setup.add_all(disk(1))
+    assert [set(np.unique(frame)) for frame in layer.data] == [{0, 1}, {0, 2}, {0, 3}]
+
+
+def test_previews_before_a_run_do_not_mix_with_it(make_plan: Callable) -> None:
+    setup = Setup((3, 8, 9), make_plan(output="boundary"))
+    setup.viewer.dims.set_current_step(0, 2)
+    layer = setup.add(disk(1))
+    task = setup.task(whole=True)
+    candidates = find_candidates(setup.viewer, setup.image, task, setup.plan, True)
+    assert candidates[0].is_untouched()
+    writer = setup.begin(task, candidates[0].layer_id)
+    assert writer.layer is layer
+    writer.write(SegmentedSlice((0,), disk(1)))  # and then the run is cancelled
+    assert sorted(np.unique(layer.data)) == [0, 1]
+    assert not layer.data[2].any()  # the number of the preview would have meant another object
+
+
 def test_multichannel_image_yields_a_flat_layer(make_plan: Callable) -> None:
     setup = Setup((2, 8, 9), make_plan(("a", "b")), scale=(1, 3, 2), axis_labels=("c", "y", "x"))
     layer = setup.add(disk())
@@ -160,16 +259,75 @@ def test_huge_image_gets_a_layer_one_slice_thick(make_plan: Callable) -> None:
     setup = Setup((5, 8, 9), make_plan())
     setup.viewer.dims.set_current_step(0, 3)
     reading = read_layer(view_of_layer(setup.image, setup.viewer.dims), setup.plan)
-    placement = place_result(reading, np.dtype(np.uint8), limit=100)
-    assert placement.shape == (1, 8, 9)
-    assert placement.index == (0, slice(None), slice(None))
-    assert placement.offset == (3, 0, 0)
+    place = place_result(reading, np.dtype(np.uint8), position=reading.position, limit=100)
+    assert (place.kind, place.shape, place.offset) == ("slice", (1, 8, 9), (3, 0, 0))
+    assert place.index(reading.layout.target((3,))) == (0, slice(0, 8), slice(0, 9))
+    whole = place_result(reading, np.dtype(np.uint8), whole=True, limit=100)
+    assert whole.shape == (5, 8, 9)
 
 
-def test_words_for_what_was_found(make_plan: Callable) -> None:
-    semantic = segmented(disk(2), make_plan())
-    assert describe_done(semantic, "L") == "Found spleen 12.5 % of the pixels in 1.2 s. Layer: “L”."
-    nothing = segmented(disk(0), make_plan())
-    assert "nothing but background" in describe_done(nothing, "L")
-    objects = segmented(disk(7), make_plan(output="boundary"))
-    assert "Found 1 object in" in describe_done(objects, "L")
+def test_a_region_has_a_layer_of_its_own_that_moves(make_plan: Callable) -> None:
+    setup = Setup((5, 8, 9), make_plan(), scale=(6, 2, 3), translate=(1, 2, 3))
+    setup.viewer.dims.set_current_step(0, 3)
+    whole = setup.add(disk(1))
+    region = setup.add(np.ones((4, 3), np.uint8), window=((2, 6), (5, 8)))
+    assert region is not whole
+    assert region.name == "img – tiny (region)"
+    assert region.data.shape == (1, 4, 3)
+    np.testing.assert_allclose(
+        region.data_to_world((0, 0, 0)), setup.image.data_to_world((3, 2, 5))
+    )
+    moved = setup.add(np.ones((2, 2), np.uint8), window=((0, 2), (0, 2)))
+    assert moved is region
+    assert region.data.shape == (1, 2, 2)
+    np.testing.assert_allclose(
+        region.data_to_world((0, 0, 0)), setup.image.data_to_world((3, 0, 0))
+    )
+    region.data[0, 0, 0] = 2
+    assert setup.add(np.ones((2, 2), np.uint8), window=((4, 6), (4, 6))) is not region
+
+
+def test_probabilities_get_layers_of_their_own(make_plan: Callable) -> None:
+    setup = Setup((2, 8, 9), make_plan(), scale=(6, 2, 3))
+    options = SegmentOptions(probabilities=True)
+    for _ in range(2):  # the second time replaces them
+        task = setup.task(whole=True, options=options)
+        writer = setup.begin(task)
+        for position in task.positions:
+            values = np.full((3, 8, 9), 0.25, np.float32)
+            writer.write(SegmentedSlice(position, disk(1), values))
+    layers = [
+        layer for layer in setup.viewer.layers if isinstance(layer, Image) and ":" in layer.name
+    ]
+    names = ["img – tiny: probability of liver", "img – tiny: probability of spleen"]
+    assert [layer.name for layer in layers] == names
+    for layer in layers:
+        assert (layer.data == 0.25).all()
+        np.testing.assert_allclose(data_to_world(layer), data_to_world(setup.image))
+
+
+@pytest.mark.filterwarnings("ignore:Non-orthogonal slicing")
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_result_sits_on_an_image_with_any_affine(seed: int, make_plan: Callable) -> None:
+    rng = np.random.default_rng(seed)
+    affine = np.eye(4)
+    affine[:3, :3] += 0.2 * rng.normal(size=(3, 3))
+    affine[:3, 3] = 20 * rng.normal(size=3)
+    setup = Setup(
+        (3, 8, 9),
+        make_plan(),
+        scale=rng.uniform(0.2, 5, 3),
+        translate=rng.normal(size=3),
+        affine=affine,
+        units=("um",) * 3,
+        axis_labels="zyx",
+    )
+    layer = setup.add_all(disk(1))
+    np.testing.assert_allclose(data_to_world(layer), data_to_world(setup.image), atol=1e-6)
+    assert (layer.units, layer.axis_labels) == (setup.image.units, setup.image.axis_labels)
+
+
+def test_words_for_what_was_done() -> None:
+    assert describe_done(1, 1.234, "L", True, 0) == "Done in 1.2 s. New layer: “L”."
+    assert describe_done(24, 12, "L", False, 0) == "24 slices in 12 s. Layer: “L”."

@@ -22,19 +22,6 @@ pytestmark = pytest.mark.window
 Click = Callable[[Any], None]
 
 
-@pytest.fixture
-def click(qtbot: Any) -> Click:
-    from qtpy.QtCore import Qt
-
-    return lambda button: qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
-
-
-@pytest.fixture
-def slow_image() -> np.ndarray:
-    """Hundreds of tiles: time enough to interfere."""
-    return np.random.default_rng(0).integers(0, 255, (600, 600)).astype(np.uint8)
-
-
 def labels_of(viewer: Any) -> list[Labels]:
     return [layer for layer in viewer.layers if isinstance(layer, Labels)]
 
@@ -56,7 +43,7 @@ def test_segments_a_scaled_image(
     )
     widget.model_row.import_file(semantic_model)
     assert "2 classes: liver, spleen" in widget.model_text.text()
-    assert "40 × 56 pixels" in widget.reading_text.text().replace("\u00a0", " ")
+    assert "40 × 56 pixels" in widget.reading_row.text.text().replace("\u00a0", " ")
     click(widget.run_row.run_button)
     assert widget.run_row.running
     assert not widget.image_combo.isEnabled()
@@ -69,6 +56,7 @@ def test_segments_a_scaled_image(
     expected = segment(noise, load_model(semantic_model)).labels
     np.testing.assert_array_equal(labels.data, expected)
     assert labels.metadata[METADATA_KEY]["settings"]["device"] == "cpu"
+    assert labels.metadata[METADATA_KEY]["software"]["napari"]
     assert widget.outcome.kind == "done"
     assert widget.footer.text().startswith("Runs on: CPU")
     assert widget.footer.text().endswith("Numba scan")
@@ -111,9 +99,10 @@ def test_slice_shown_of_a_volume(
     viewer.add_image(volume, name="volume", scale=(6, 1, 1))
     widget.model_row.import_file(semantic_model)
     viewer.dims.set_current_step(0, 2)
-    qtbot.waitUntil(lambda: "Slice 2 along Z (0 to 3)" in widget.reading_text.text())
-    assert widget.run_row.run_button.text() == "Segment this slice"
-    click(widget.run_row.run_button)
+    qtbot.waitUntil(lambda: "Slice 2 along Z (0 to 3)" in widget.reading_row.text.text())
+    assert widget.run_row.run_button.text() == "Segment volume"
+    assert "all 4 slices along Z" in widget.run_row.run_button.toolTip()
+    click(widget.run_row.preview_button)
     viewer.dims.set_current_step(0, 0)  # moving on does not move the result
     wait_for_end(widget)
     (labels,) = labels_of(viewer)
@@ -124,7 +113,12 @@ def test_slice_shown_of_a_volume(
 
 
 def test_objects_in_a_colour_image(
-    viewer: Any, widget: Any, make_model: Callable, click: Click, wait_for_end: Callable
+    viewer: Any,
+    widget: Any,
+    make_model: Callable,
+    click: Click,
+    wait_for_end: Callable,
+    qtbot: Any,
 ) -> None:
     colours = np.random.default_rng(0).integers(0, 255, (40, 36, 3)).astype(np.uint8)
     viewer.add_image(colours, rgb=True, name="colours")
@@ -136,7 +130,8 @@ def test_objects_in_a_colour_image(
     (labels,) = labels_of(viewer)
     assert labels.data.shape == (40, 36)
     assert labels.data.dtype == np.int32
-    assert "object" in widget.outcome.text
+    qtbot.waitUntil(lambda: widget.table.isVisibleTo(widget), timeout=60_000)
+    assert "object" in widget.table.title.text()
 
 
 def test_what_was_said_before_the_run_is_not_said_again(
@@ -144,10 +139,10 @@ def test_what_was_said_before_the_run_is_not_said_again(
 ) -> None:
     viewer.add_image(np.random.default_rng(0).random((40, 36)), name="grey")
     widget.model_row.import_file(make_model("rgb", channels=("red", "green", "blue"), rgb=True))
-    assert "grey, repeated as red, green and blue" in widget.reading_text.text()
+    assert "grey, repeated as red, green and blue" in widget.reading_row.text.text()
     click(widget.run_row.run_button)
     wait_for_end(widget)
-    assert widget.outcome.text.endswith("Layer: “grey – rgb”.")
+    assert widget.outcome.text.endswith("New layer: “grey – rgb”.")
 
 
 def test_cancel_changes_nothing(
@@ -204,7 +199,7 @@ def test_closing_the_dock_mid_run_stops_it(
     widget.model_row.import_file(semantic_model)
     click(widget.run_row.run_button)
     wait_for_tiles(qtbot, widget)
-    thread = widget._runner._thread
+    thread = widget._run._runner._thread
     viewer.window.remove_dock_widget(widget)
     qtbot.waitUntil(lambda: thread.ended, timeout=240_000)
     viewer.add_image(slow_image)  # the closed widget no longer follows the viewer
@@ -226,7 +221,7 @@ def test_closing_the_window_mid_run(
     widget.model_row.import_file(semantic_model)
     click(widget.run_row.run_button)
     wait_for_tiles(qtbot, widget)
-    thread = widget._runner._thread
+    thread = widget._run._runner._thread
     viewer.close()
     qtbot.waitUntil(lambda: thread.ended, timeout=240_000)
 

@@ -1,0 +1,25 @@
+"""What a person can set before a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["SegmentOptions"]
+
+
+@dataclass(frozen=True)
+class SegmentOptions:
+    """Settings of a run; the defaults are those of :func:`napari_swin_umamba.segment`."""
+
+    objects: bool | None = None
+    """Number objects (True) or show classes (False); None: as the model was trained."""
+    mirror: bool = False
+    """Average over mirrored copies: four times slower, a little better."""
+    overlap: float = 0.5
+    """Share of a tile that its neighbour covers too."""
+    device: str = "auto"
+    """``auto``, ``cpu``, ``cuda`` or ``mps``."""
+    resample: bool = False
+    """Bring slices to the pixel size of the training images first."""
+    probabilities: bool = False
+    """Also show how probable each class is."""

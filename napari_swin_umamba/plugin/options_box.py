@@ -1,0 +1,161 @@
+"""Settings of a run: classes or objects, and a fold-out with the rest."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import (
+    QButtonGroup,
+    QCheckBox,
+    QComboBox,
+    QDoubleSpinBox,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QRadioButton,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_swin_umamba.plan import Plan
+from napari_swin_umamba.plugin.options import SegmentOptions
+from napari_swin_umamba.plugin.parts import make_narrow
+
+__all__ = ["OptionsBox", "ResultRow"]
+
+_DEVICES = {
+    "auto": "automatic",
+    "cpu": "CPU",
+    "cuda": "NVIDIA GPU (cuda)",
+    "mps": "Apple GPU (mps)",
+}
+
+
+class ResultRow(QWidget):
+    """*Classes* or *Objects*."""
+
+    changed = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.classes = QRadioButton("Classes")
+        self.classes.setToolTip("Each pixel gets the number of its class.")
+        self.objects = QRadioButton("Objects")
+        self.objects.setToolTip(
+            "Each object gets a number of its own; objects that go on from slice to slice keep it."
+        )
+        self._group = QButtonGroup(self)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        for button in (self.classes, self.objects):
+            self._group.addButton(button)
+            layout.addWidget(button)
+        layout.addStretch(1)
+        self.classes.setChecked(True)
+        self.classes.toggled.connect(lambda _: self.changed.emit())
+
+    def show_model(self, plan: Plan | None) -> None:
+        """Choose what a model was trained for."""
+        objects = plan is not None and plan.output == "boundary"
+        (self.objects if objects else self.classes).setChecked(True)
+
+    @property
+    def value(self) -> bool:
+        """Whether objects are wanted."""
+        return self.objects.isChecked()
+
+
+class OptionsBox(QWidget):
+    """A fold-out with what most people leave as it is."""
+
+    changed = Signal()
+    release_clicked = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.header = QToolButton()
+        self.header.setText("Options")
+        self.header.setToolTip("Shows or hides further settings.")
+        self.header.setCheckable(True)
+        self.header.setArrowType(Qt.ArrowType.RightArrow)
+        self.header.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.header.setStyleSheet("QToolButton { border: none; }")
+        self.header.toggled.connect(self._fold)
+
+        self.device = QComboBox()
+        make_narrow(self.device)
+        for name, text in _DEVICES.items():
+            self.device.addItem(text, name)
+        self.device.setToolTip("What computes. Automatic takes a GPU if its scan is fast.")
+        self.overlap = QDoubleSpinBox()
+        self.overlap.setRange(0, 0.9)
+        self.overlap.setSingleStep(0.1)
+        self.overlap.setToolTip(
+            "How much neighbouring tiles share. More is slower and hides seams better."
+        )
+        self.mirror = QCheckBox("Average over mirrored images")
+        self.mirror.setToolTip("Four times slower, a little better.")
+        self.resample = QCheckBox("Resample to the training pixel size")
+        self.resample.setToolTip(
+            "Brings each slice to the pixel size of the training images first. The labels come "
+            "back on the image’s own grid."
+        )
+        self.probabilities = QCheckBox("Show probabilities too")
+        self.probabilities.setToolTip("Adds an image layer for each class.")
+        self.release_button = QPushButton("Release GPU memory")
+        self.release_button.setToolTip(
+            "Forgets the loaded model and the slices kept, on the GPU or the CPU. The next run "
+            "loads the model again."
+        )
+        self.release_button.clicked.connect(self.release_clicked)
+
+        self._body = QWidget()
+        grid = QGridLayout(self._body)
+        grid.setContentsMargins(12, 0, 0, 0)
+        grid.setColumnStretch(1, 1)
+        grid.addWidget(QLabel("Device"), 0, 0)
+        grid.addWidget(self.device, 0, 1)
+        grid.addWidget(QLabel("Overlap"), 1, 0)
+        grid.addWidget(self.overlap, 1, 1)
+        for row, check in enumerate((self.mirror, self.resample, self.probabilities), 2):
+            grid.addWidget(check, row, 0, 1, 2)
+            check.toggled.connect(lambda _: self.changed.emit())
+        grid.addWidget(self.release_button, 5, 0, 1, 2)
+        self._body.hide()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.header)
+        layout.addWidget(self._body)
+        self.show_options(SegmentOptions())
+        self.device.currentIndexChanged.connect(lambda _: self.changed.emit())
+        self.overlap.valueChanged.connect(lambda _: self.changed.emit())
+
+    def options(self, objects: bool) -> SegmentOptions:
+        """Return the settings shown."""
+        return SegmentOptions(
+            objects=objects,
+            mirror=self.mirror.isChecked(),
+            overlap=round(self.overlap.value(), 2),
+            device=str(self.device.currentData()),
+            resample=self.resample.isChecked(),
+            probabilities=self.probabilities.isChecked(),
+        )
+
+    def show_options(self, options: SegmentOptions) -> None:
+        """Show settings; ``changed`` is emitted once if they differ from those shown."""
+        before = self.options(False)
+        self.blockSignals(True)
+        self.device.setCurrentIndex(max(0, self.device.findData(options.device)))
+        self.overlap.setValue(options.overlap)
+        self.mirror.setChecked(options.mirror)
+        self.resample.setChecked(options.resample)
+        self.probabilities.setChecked(options.probabilities)
+        self.blockSignals(False)
+        if self.options(False) != before:
+            self.changed.emit()
+
+    def _fold(self, opened: bool) -> None:
+        arrow = Qt.ArrowType.DownArrow if opened else Qt.ArrowType.RightArrow
+        self.header.setArrowType(arrow)
+        self._body.setVisible(opened)

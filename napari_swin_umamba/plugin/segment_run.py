@@ -1,0 +1,216 @@
+"""One run from the click to the last slice: worker thread on one side, layers on the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Image, Labels
+from qtpy.QtCore import QObject, Signal
+
+from napari_swin_umamba.plan import Plan
+from napari_swin_umamba.plugin.job import (
+    Begun,
+    LoadedModel,
+    SegmentedSlice,
+    SegmentTask,
+    Summary,
+    run_segmentation,
+)
+from napari_swin_umamba.plugin.results import ResultWriter, find_candidates
+from napari_swin_umamba.plugin.runner import Runner
+from napari_swin_umamba.plugin.slice_cache import SliceCache
+from napari_swin_umamba.plugin.worker import Failure
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+__all__ = ["RunEnd", "SegmentRun"]
+
+
+@dataclass(frozen=True, eq=False)
+class RunEnd:
+    """What came of a run."""
+
+    image: Image
+    """The layer that was segmented."""
+    task: SegmentTask
+    quiet: bool
+    """Nobody clicked for it: a preview that follows the slider."""
+    layer: Labels | None = None
+    """The result, as far as it came; None: nothing was written."""
+    is_new: bool = False
+    """`layer` was made for this run."""
+    written: int = 0
+    kept: int = 0
+    """Slices that were left since a person had changed them meanwhile."""
+    summary: Summary | None = None
+    """None: the run was stopped or failed."""
+    failure: Failure | None = None
+    """Why it failed; None: it did not."""
+
+
+class SegmentRun(QObject):
+    """Runs one task at a time; keeps the model and the slices used last."""
+
+    progress = Signal(object)
+    """A ``Progress``."""
+    begun = Signal(object)
+    """A ``Begun``: the model is loaded."""
+    ended = Signal(object)
+    """A :class:`RunEnd`."""
+
+    def __init__(self, viewer: Viewer, parent: QObject) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self.models = LoadedModel()
+        """The model used last."""
+        self._cache = SliceCache()
+        self._runner = Runner(self)
+        self._runner.progress.connect(self.progress)
+        self._runner.delivered.connect(self._take)
+        self._runner.news_taken.connect(self._redraw)
+        self._runner.ended.connect(self._finish)
+        self._current: RunEnd | None = None
+        self._begun: Begun | None = None
+        self._writer: ResultWriter | None = None
+        self._failure: Failure | None = None
+        self._changed: set[str] = set()
+        self._stop_watching: list[Callable[[], object]] = []
+
+    @property
+    def current(self) -> RunEnd | None:
+        """The run in progress."""
+        return self._current
+
+    def start(
+        self, image: Image, task: SegmentTask, plan: Plan, instances: bool, quiet: bool = False
+    ) -> None:
+        """Begin; call only while nothing runs.
+
+        Parameters
+        ----------
+        image
+            The layer that is segmented.
+        task
+            What is segmented of it.
+        plan, instances
+            Of the model, and whether objects are numbered: tells which earlier results fit.
+        quiet
+            Nobody clicked for it.
+        """
+        if task.whole:
+            candidates = find_candidates(self._viewer, image, task, plan, instances)
+            self._watch({candidate.layer_id for candidate in candidates})
+            task = replace(task, candidates=candidates)
+        self._current = RunEnd(image, task, quiet)
+        self._begun = self._writer = self._failure = None
+        self._runner.start(partial(run_segmentation, task, self.models, self._cache))
+
+    def stop(self) -> None:
+        """Ask the run to stop before its next tile; ``ended`` follows."""
+        self._runner.stop()
+
+    def release_memory(self) -> bool:
+        """Forget the model and the slices kept; return whether there was anything."""
+        self._cache.clear()
+        return self.models.release()
+
+    def shut_down(self) -> None:
+        """Stop without waiting, and free the model."""
+        self._runner.abandon()
+        self._watch(set())
+        self._current = self._writer = None
+        self.models, self._cache = LoadedModel(), SliceCache()
+
+    # --- what comes from the worker ----------------------------------------------------------
+
+    def _take(self, result: Any) -> None:
+        if self._current is None or self._failure is not None:
+            return
+        if isinstance(result, Begun):
+            self._begun = result
+            self.begun.emit(result)
+            return
+        assert isinstance(result, SegmentedSlice)
+        try:
+            if self._writer is None:
+                self._make_layers()
+            if self._writer is not None and self._writer.alive:
+                self._writer.write(result)
+            elif self._failure is None:
+                self._give_up("The result layer was removed, so the run was stopped.")
+        except MemoryError:
+            self._give_up("Not enough memory for the Labels layer. Close other layers.")
+
+    def _make_layers(self) -> None:
+        """Find or make the layers; with the first slice, so that a run without one leaves none."""
+        assert self._current is not None
+        assert self._begun is not None
+        image, task = self._current.image, self._current.task
+        if image not in self._viewer.layers:
+            self._give_up("The image was removed, so the run was stopped.")
+            return
+        data = image.data[0] if image.multiscale else image.data
+        if tuple(data.shape[: image.ndim]) != task.reading.view.shape:
+            self._give_up("The image changed meanwhile. Segment it again.")
+            return
+        self._writer = ResultWriter(
+            self._viewer,
+            image,
+            task,
+            self._begun,
+            frozenset(self._changed),
+            self._current.quiet,
+        )
+        self._watch(set())
+
+    def _give_up(self, why: str) -> None:
+        self._failure = Failure(why)
+        self._runner.stop()
+
+    def _redraw(self) -> None:
+        if self._writer is not None:
+            self._writer.redraw()
+
+    def _finish(self, outcome: Any) -> None:
+        run, writer = self._current, self._writer
+        assert run is not None
+        self._watch(set())
+        self._current = self._writer = None
+        failure = self._failure or (outcome if isinstance(outcome, Failure) else None)
+        self._failure = None
+        end = replace(
+            run, failure=failure, summary=outcome if isinstance(outcome, Summary) else None
+        )
+        if writer is not None and writer.alive:
+            if writer.written:
+                writer.redraw(now=True)
+            end = replace(
+                end,
+                layer=writer.layer,
+                is_new=writer.is_new,
+                written=writer.written,
+                kept=writer.kept,
+            )
+        self.ended.emit(end)
+
+    # --- changes between the worker's look at a layer and the first slice ---------------------
+
+    def _watch(self, layer_ids: set[str]) -> None:
+        for disconnect in self._stop_watching:
+            disconnect()
+        self._stop_watching.clear()
+        self._changed.clear()
+        for layer in self._viewer.layers:
+            name = str(layer.unique_id)
+            if name in layer_ids:
+                note = partial(self._note_change, name)
+                for event in (layer.events.labels_update, layer.events.data):
+                    event.connect(note)
+                    self._stop_watching.append(partial(event.disconnect, note))
+
+    def _note_change(self, name: str, _event: Any = None) -> None:
+        self._changed.add(name)
