@@ -141,7 +141,14 @@ def one_class(folder: Path) -> None:
         iio.imwrite(file, np.zeros((64, 72), np.uint8))
 
 
+def stack(folder: Path) -> None:
+    planes = np.zeros((3, 64, 72), np.uint8)
+    tifffile.imwrite(folder / "images" / "z.tif", planes, imagej=True, metadata={"axes": "ZYX"})
+    iio.imwrite(folder / "masks" / "z.png", planes[0])
+
+
 BAD = {
+    "a volume": (stack, r"z\.tif has axes ZYX and shape \(3, 64, 72\); training takes 2D"),
     "no masks folder": (lambda f: (remove_masks(f), (f / "masks").rmdir()), "no folder masks/"),
     "no masks": (remove_masks, "no masks"),
     "text renamed .png": (spoil("images/cell1.png", b"not an image"), r"cell1\.png"),
