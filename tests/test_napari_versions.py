@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tomllib
 import venv
 from dataclasses import dataclass
 from importlib.metadata import Distribution, distributions
@@ -95,8 +96,11 @@ def run(*command: str | Path, env: dict[str, str] | None = None, limit: int) -> 
 def fingerprint(combination: Combination) -> str:
     """Hash of everything an environment is made from."""
     digest = hashlib.sha256(f"{ROOT} {sys.version}".encode())
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    settings["tool"] = settings["tool"]["hatch"]  # the other tools' do not matter for installing
+    digest.update(json.dumps(settings).encode())
     # This file decides what is linked; the manifest is copied when installing.
-    for name in ("pyproject.toml", combination.constraints, "napari.yaml", __file__):
+    for name in (combination.constraints, "napari.yaml", __file__):
         digest.update((ROOT / name).read_bytes())
     for found in sorted(linked(combination), key=lambda found: found.name):
         digest.update(f"{found.name} {found.version}".encode())
