@@ -1,4 +1,4 @@
-"""Names of array axes: Y rows, X columns, C channels (and Z planes, once volumes are read).
+"""Names of the axes of 2D images: Y rows, X columns, C channels. Volumes: ``volume_axes``.
 
 ``YXC`` is a colour image: red, green, blue and perhaps alpha. ``CYX`` is a stack of channels
 that have nothing to do with colours, as a fluorescence microscope gives them. The difference

@@ -74,12 +74,11 @@ def _write(file: BinaryIO, raw: Any, stored: np.ndarray) -> None:
 def _set_shape(raw: Any, shape: tuple[int, ...], timed: bool, source: Any) -> None:
     """Set dim, from the fastest axis: as many axes as the source has, without its channels."""
     dims = [*shape]
-    if timed:
-        dims = [*shape]
-    elif source is not None and int(source["dim"][0]) == 2:
-        dims = [*shape[:2]]
-    elif source is not None and int(source["dim"][0]) >= 4 and int(source["dim"][4]) == 1:
-        dims = [*shape, 1]
+    if source is not None and not timed:
+        if int(source["dim"][0]) == 2:
+            dims = dims[:2]
+        elif int(source["dim"][0]) >= 4 and int(source["dim"][4]) == 1:
+            dims = [*dims, 1]
     raw["dim"] = [len(dims), *dims, *[1] * (7 - len(dims))]
 
 
