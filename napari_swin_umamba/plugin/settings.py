@@ -77,8 +77,8 @@ class Settings:
         """Whether previews follow the slider."""
         return str(self._store.value(_FOLLOW)).lower() == "true"  # Qt reads back text
 
-    @follow.setter
-    def follow(self, on: bool) -> None:
+    def remember_follow(self, on: bool) -> None:
+        """Store whether previews follow the slider."""
         self._store.setValue(_FOLLOW, on)
 
     def options(self, default: SegmentOptions) -> SegmentOptions:

@@ -100,7 +100,7 @@ def wait_for_end(qtbot: Any) -> Callable[[Any], None]:
     """Wait until a run is over."""
 
     def wait(segment_widget: Any) -> None:
-        qtbot.waitUntil(lambda: not segment_widget._busy, timeout=240_000)
+        qtbot.waitUntil(lambda: not segment_widget.busy, timeout=240_000)
         qtbot.waitUntil(lambda: not segment_widget.run_row.running, timeout=240_000)
 
     return wait
