@@ -205,4 +205,5 @@ def test_in_the_viewer(npe2pm: Any, viewer: Any, tmp_path: Path) -> None:
         # Another layer: napari 0.7 fails when one that it shows gets data of more axes.
         viewer.layers.selection = {viewer.add_labels(np.zeros((2,) * 5, int))}
         with pytest.raises(SaveError, match="5 axes"):
-            viewer.layers.save(str(tmp_path / "b.nii"), plugin="napari-swin-umamba")
+            path = str(tmp_path / "b.nii")
+            viewer.layers.save(path, selected=True, plugin="napari-swin-umamba")
