@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from qtpy.QtGui import QIcon
 from qtpy.QtWidgets import (
     QCheckBox,
     QDialog,
@@ -45,6 +46,8 @@ class FolderDialog(QDialog):
         assert ok is not None
         self.ok_button: QPushButton = ok
         self.ok_button.setText("Segment")
+        for button in self.buttons.buttons():
+            button.setIcon(QIcon())  # of the system's style, which is not napari's
         grid = QGridLayout()
         for row, (caption, edit) in enumerate((("Images", self.images), ("Labels", self.labels))):
             browse = QPushButton("Browse…")

@@ -28,6 +28,8 @@ _KINDS: dict[NoticeKind, tuple[str, str]] = {
     "warning": ("#e69f00", "⚠ "),
     "error": ("#d55e00", "✕ "),
 }
+_TOGETHER = re.compile(r" (?=[×%·])|(?<=×) |(?<=\d) (?=(?:[cmnµ]?m|s|min|GB)\b)")
+"""Spaces at which no line ends: in ``3 × 4``, ``6 mm``, and before a dot between two words."""
 _LONG_WORD = 24
 """Letters that fit into a line of the narrowest dock."""
 
@@ -51,13 +53,14 @@ class WrappedLabel(QLabel):
         self.setWordWrap(True)
         self.setTextFormat(Qt.TextFormat.PlainText)
         self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.MinimumExpanding)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.setIndent(0)  # napari's style makes Qt indent text, at the top as well
         self.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop)
         self.setText(text)
 
     def setText(self, text: str | None) -> None:  # noqa: N802 - Qt's name
         """Show a text; words too long for a line may break, paths behind their separators."""
-        text = re.sub(r" (?=[×%])|(?<=×) ", "\u00a0", text or "")  # numbers stay together
+        text = _TOGETHER.sub("\u00a0", text or "")
         super().setText(re.sub(rf"\S{{{_LONG_WORD},}}", _breakable, text))
 
 

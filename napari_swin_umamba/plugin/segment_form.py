@@ -97,7 +97,9 @@ class SegmentForm(QScrollArea):
         form.setColumnStretch(1, 1)
         for number, (caption, widget) in enumerate(rows):
             label = QLabel(caption)
-            label.setContentsMargins(0, 3, 0, 0)  # on the first line of what it names
+            label.setIndent(0)
+            # On the first line of what it names; a list's text is in its middle.
+            label.setContentsMargins(0, 3 if number < 2 else 0, 0, 0)
             form.addWidget(label, number, 0, Qt.AlignmentFlag.AlignTop)
             form.addWidget(widget, number, 1)
         content = QWidget()
