@@ -55,7 +55,7 @@ def test_the_program_is_installed() -> None:
 
 
 def test_everything_imported_is_declared() -> None:
-    """Third-party packages imported anywhere; napari is the host and brings pint and psutil along."""
+    """Third-party packages imported anywhere; napari brings pint and psutil along."""
     imported: dict[str, Path] = {}
     for folder in (ROOT / "napari_swin_umamba", ROOT / "training"):
         for file in folder.rglob("*.py"):

@@ -76,8 +76,10 @@ class ReadingRow(QWidget):
         self.edit_button.setVisible(reading is not None)
         if reading is None:
             self.edit_button.setChecked(False)
-        elif self._reading is None or _editor_state(reading) != _editor_state(self._reading):
-            self._rebuild(reading)
+        else:
+            if self._reading is None or _structure(reading) != _structure(self._reading):
+                self._rebuild(reading)
+            self._show_values(reading)
         self._reading = reading
 
     def _rebuild(self, reading: Reading) -> None:
@@ -105,15 +107,17 @@ class ReadingRow(QWidget):
             rows.append(("Slices along", self.slices))
         self.slices.setVisible(bool(reading.fixed_axes))
         rows.append(("Channels", self.channels))
-        self.steps = {axis: self._step(reading, axis) for axis in reading.spatial_axes}
+        self.steps = {axis: self._step() for axis in reading.spatial_axes}
         rows += [(f"Pixel {axis_name(reading, axis)}", spin) for axis, spin in self.steps.items()]
-        names = list(_UNITS.values())
-        self.unit.setCurrentIndex(names.index(reading.unit) if reading.unit in names else 0)
         rows.append(("Unit", self.unit))
         for row, (caption, widget) in enumerate(rows):
             self._grid.addWidget(QLabel(caption), row, 0)
             self._grid.addWidget(widget, row, 1)
         self._grid.addWidget(self.reset_button, len(rows), 0, 1, 2)
+        before: QWidget = self.edit_button
+        for widget in (*(widget for _, widget in rows), self.reset_button):
+            QWidget.setTabOrder(before, widget)
+            before = widget
 
     def _fill(self, combo: QComboBox, reading: Reading, axes: tuple[int, ...]) -> None:
         combo.clear()
@@ -121,11 +125,18 @@ class ReadingRow(QWidget):
             slices = count(reading.view.shape[axis], "slice")
             combo.addItem(f"{axis_name(reading, axis)} ({slices})", axis)
 
-    def _step(self, reading: Reading, axis: int) -> QDoubleSpinBox:
+    def _show_values(self, reading: Reading) -> None:
+        names = list(_UNITS.values())
+        self.unit.setCurrentIndex(names.index(reading.unit) if reading.unit in names else 0)
+        for axis, spin in self.steps.items():
+            spin.blockSignals(True)
+            spin.setValue(reading.step(axis))
+            spin.blockSignals(False)
+
+    def _step(self) -> QDoubleSpinBox:
         spin = QDoubleSpinBox()
         spin.setDecimals(4)
         spin.setRange(0.0001, _LARGEST)
-        spin.setValue(reading.step(axis))
         spin.setKeyboardTracking(False)
         spin.setToolTip("Distance between the centres of neighbouring pixels along this axis.")
         spin.valueChanged.connect(self._correct)
@@ -147,9 +158,7 @@ class ReadingRow(QWidget):
         self.corrected.emit(Correction(self.channels.currentData(), tuple(spacing), unit))
 
 
-def _editor_state(reading: Reading) -> tuple[object, ...]:
+def _structure(reading: Reading) -> tuple[object, ...]:
+    """What decides which fields there are: they must stay while a person types into them."""
     view = reading.view
-    return (
-        *(view.name, view.shape, view.axis_labels, view.spacing, view.units),
-        *(reading.plane, reading.channel_axis, reading.correction),
-    )
+    return view.shape, view.axis_labels, view.colours, reading.plane, reading.channel_axis

@@ -1,0 +1,122 @@
+"""What the dock does, for scripts and napari's console: it waits for the end."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Image, Labels
+
+from napari_swin_umamba.errors import InputError
+from napari_swin_umamba.plugin.job import (
+    Begun,
+    LoadedModel,
+    SegmentedSlice,
+    SegmentTask,
+    run_segmentation,
+)
+from napari_swin_umamba.plugin.layer_view import Window, view_of_layer
+from napari_swin_umamba.plugin.model_list import read_choice
+from napari_swin_umamba.plugin.options import SegmentOptions
+from napari_swin_umamba.plugin.reading import Correction, read_layer, why_not
+from napari_swin_umamba.plugin.results import ResultWriter, find_candidates
+from napari_swin_umamba.plugin.slice_cache import SliceCache
+from napari_swin_umamba.plugin.worker import Channel
+from napari_swin_umamba.segmentation import bundled_models
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+__all__ = ["segment_layer"]
+
+
+def segment_layer(
+    viewer: ViewerModel,
+    layer: Image,
+    model: str | os.PathLike[str] = "nuclei",
+    options: SegmentOptions | None = None,
+    *,
+    shown_only: bool = False,
+    window: Window | None = None,
+    correction: Correction | None = None,
+) -> Labels:
+    """Segment an image layer and add or update its Labels layer.
+
+    Slices follow the axis that the viewer's slider follows (``viewer.dims.order``).
+
+    Parameters
+    ----------
+    viewer
+        Where `layer` is.
+    layer
+        The image.
+    model
+        Name of a bundled model, or a ``.safetensors`` file.
+    options
+        As in the dock; by default those of :func:`napari_swin_umamba.segment`.
+    shown_only
+        Only the slice that the viewer shows.
+    window
+        First and behind-the-last row and column of a part of the slice shown; it gets a layer of
+        its own.
+    correction
+        What the layer's data says wrongly: channel axis, pixel size.
+
+    Returns
+    -------
+    Labels
+        Named ``IMAGE – MODEL``. A result of an earlier run is replaced only if nobody changed it.
+
+    Raises
+    ------
+    InputError
+        The image or the model cannot be used; the message says what to change.
+    """
+    path = bundled_models().get(os.fspath(model)) or Path(model).resolve()
+    choice = read_choice(path)
+    if choice.plan is None:
+        raise InputError(choice.problem)
+    options = options or SegmentOptions()
+    reading = read_layer(view_of_layer(layer, viewer.dims), choice.plan, correction)
+    if (problem := why_not(reading, choice.plan)) is not None:
+        raise InputError(problem)
+    one = shown_only or window is not None
+    objects = choice.plan.output == "boundary" if options.objects is None else options.objects
+    task = SegmentTask(
+        data=layer.data[0] if layer.multiscale else layer.data,
+        reading=reading,
+        model_path=path,
+        positions=(reading.position,) if one else tuple(reading.layout.positions()),
+        options=options,
+        window=window,
+    )
+    if task.whole:
+        candidates = find_candidates(viewer, layer, task, choice.plan, objects)
+        task = replace(task, candidates=candidates)
+    channel = _Direct(lambda begun: ResultWriter(viewer, layer, task, begun))
+    run_segmentation(task, LoadedModel(), SliceCache(), channel)
+    assert channel.writer is not None
+    channel.writer.redraw(now=True)
+    return channel.writer.layer
+
+
+class _Direct(Channel):
+    """Writes each slice as it comes, in the thread that computes it: the window's."""
+
+    def __init__(self, make_writer: Callable[[Begun], ResultWriter]) -> None:
+        super().__init__()
+        self._make_writer = make_writer
+        self._begun: Begun | None = None
+        self.writer: ResultWriter | None = None
+
+    def deliver(self, result: Any) -> None:
+        """Show a slice."""
+        if isinstance(result, Begun):
+            self._begun = result
+        elif isinstance(result, SegmentedSlice):
+            assert self._begun is not None
+            self.writer = self.writer or self._make_writer(self._begun)
+            self.writer.write(result)

@@ -1,0 +1,415 @@
+"""Longer ways through the dock: previews, regions, queues, folders, mishaps, and back again."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("napari")
+pytest.importorskip("pytestqt")
+
+from napari.layers import Image, Labels
+from napari.utils.notifications import notification_manager
+from qtpy.QtGui import QGuiApplication
+
+from napari_swin_umamba.images import read_labels
+from napari_swin_umamba.plugin.folder_dialog import FolderDialog
+from napari_swin_umamba.plugin.folder_job import FolderTask
+from napari_swin_umamba.segmentation import load_model, segment
+
+pytestmark = pytest.mark.window
+
+RNG = np.random.default_rng(0)
+VOLUME = RNG.integers(0, 255, (6, 40, 36)).astype(np.uint8)
+
+
+def labels_of(viewer: Any) -> list[Labels]:
+    return [layer for layer in viewer.layers if isinstance(layer, Labels)]
+
+
+@pytest.fixture
+def volume(viewer: Any, widget: Any, semantic_model: Path) -> Image:
+    layer = viewer.add_image(VOLUME, name="volume", scale=(3, 1, 1), units=("mm",) * 3)
+    widget.model_row.import_file(semantic_model)
+    return layer
+
+
+def expected(model: Path, data: np.ndarray = VOLUME) -> np.ndarray:
+    axes = "ZYX" if data.ndim == 3 else "YX"
+    return segment(data, load_model(model), axes=axes, device="cpu").labels
+
+
+def test_follow_the_slider(
+    viewer: Any, widget: Any, volume: Image, semantic_model: Path, click: Callable, qtbot: Any
+) -> None:
+    whole = expected(semantic_model)
+    viewer.dims.set_current_step(0, 1)
+    click(widget.run_row.follow_check)
+    qtbot.waitUntil(lambda: bool(labels_of(viewer)), timeout=240_000)
+    (labels,) = labels_of(viewer)
+    for step in (2, 4, 5):  # it passes over some
+        viewer.dims.set_current_step(0, step)
+    qtbot.waitUntil(lambda: labels.data[5].any(), timeout=60_000)
+    np.testing.assert_array_equal(labels.data[5], whole[5])
+    assert viewer.layers.selection.active == volume  # nobody asked for the layer to be active
+    assert not widget.run_row.running
+
+    labels.data[1] = 2
+    labels.refresh()
+    viewer.dims.set_current_step(0, 1)
+    qtbot.waitUntil(
+        lambda: "You changed this slice" in widget.run_row.status.text(), timeout=60_000
+    )
+    assert (labels.data[1] == 2).all()
+    assert len(labels_of(viewer)) == 1
+
+    click(widget.run_row.follow_check)
+    viewer.dims.set_current_step(0, 3)
+    qtbot.wait(400)
+    assert not labels.data[3].any()
+
+
+def test_preview_then_volume_then_edit_then_again(
+    viewer: Any,
+    widget: Any,
+    volume: Image,
+    semantic_model: Path,
+    click: Callable,
+    wait_for_end: Callable,
+    qtbot: Any,
+    tmp_path: Path,
+) -> None:
+    whole = expected(semantic_model)
+    viewer.dims.set_current_step(0, 2)
+    click(widget.run_row.preview_button)
+    wait_for_end(widget)
+    (labels,) = labels_of(viewer)
+    np.testing.assert_array_equal(labels.data[2], whole[2])
+    assert not labels.data[3].any()
+
+    click(widget.run_row.run_button)
+    wait_for_end(widget)
+    assert labels_of(viewer) == [labels]
+    np.testing.assert_array_equal(labels.data, whole)
+    assert widget.outcome.text.startswith("6 slices in")
+
+    volumes = tuple(3.0 * np.bincount(whole.ravel(), minlength=3))
+    qtbot.waitUntil(lambda: widget.table.measurements is not None, timeout=60_000)
+    qtbot.waitUntil(lambda: widget.table.measurements.column("volume") == volumes, timeout=60_000)
+    click(widget.table.copy_button)
+    clipboard = QGuiApplication.clipboard()
+    assert clipboard is not None
+    assert "spleen" in clipboard.text()
+    widget.table.save(tmp_path / "table.csv")
+    assert "volume (mm³)" in (tmp_path / "table.csv").read_text("utf-8-sig")
+
+    labels.paint((0, 0, 0), 2)
+    qtbot.waitUntil(lambda: widget.table.measurements.column("volume") != volumes, timeout=60_000)
+    edited = labels.data.copy()
+    click(widget.run_row.run_button)
+    wait_for_end(widget)
+    again = labels_of(viewer)
+    assert len(again) == 2
+    np.testing.assert_array_equal(labels.data, edited)
+    np.testing.assert_array_equal(again[1].data, whole)
+    assert "New layer" in widget.outcome.text
+
+
+def test_save_and_open_again(
+    viewer: Any,
+    widget: Any,
+    volume: Image,
+    click: Callable,
+    wait_for_end: Callable,
+    tmp_path: Path,
+) -> None:
+    from napari_swin_umamba.plugin.layer_view import data_to_world
+
+    click(widget.run_row.run_button)
+    wait_for_end(widget)
+    (labels,) = labels_of(viewer)
+    path = tmp_path / "labels.nii.gz"
+    labels.save(str(path), plugin="napari-swin-umamba")
+    np.testing.assert_array_equal(read_labels(path), labels.data)
+    (opened,) = viewer.open(str(path), plugin="napari-swin-umamba")
+    assert isinstance(opened, Labels)
+    np.testing.assert_array_equal(opened.data, labels.data)
+    np.testing.assert_allclose(data_to_world(opened), data_to_world(labels))
+    assert opened.units == labels.units
+
+
+def test_cancel_keeps_the_slices_that_are_done(
+    viewer: Any,
+    widget: Any,
+    semantic_model: Path,
+    click: Callable,
+    wait_for_end: Callable,
+    qtbot: Any,
+) -> None:
+    data = RNG.integers(0, 255, (200, 64, 64)).astype(np.uint8)
+    viewer.add_image(data, name="long")
+    widget.model_row.import_file(semantic_model)
+    click(widget.run_row.run_button)
+    qtbot.waitUntil(lambda: bool(labels_of(viewer)), timeout=240_000)
+    assert "slices" in widget.run_row.status.text()
+    assert "the slices that are done stay" in widget.run_row.cancel_button.toolTip()
+    click(widget.run_row.cancel_button)
+    wait_for_end(widget)
+    (labels,) = labels_of(viewer)
+    done = labels.data.any(axis=(1, 2))
+    assert 0 < done.sum() < 200
+    assert done[: done.sum()].all()
+    assert widget.outcome.text.startswith(f"Stopped; {done.sum()} slice")
+    assert widget.outcome.text.endswith(" of 200 done.")
+    assert widget.outcome.kind == "hint"
+
+
+def test_visible_region_of_a_micrograph(
+    viewer: Any,
+    widget: Any,
+    semantic_model: Path,
+    click: Callable,
+    wait_for_end: Callable,
+    slow_image: np.ndarray,
+) -> None:
+    image = viewer.add_image(slow_image, name="slide", scale=(0.5, 0.5), translate=(3, 4))
+    widget.model_row.import_file(semantic_model)
+    menu = widget.run_row
+    menu.menu_opened.emit()
+    assert not menu.region_action.isEnabled()
+    assert "zoom in" in menu.region_action.toolTip()
+    camera = getattr(viewer, "scene", viewer).camera  # napari 0.9 moved it
+    camera.center = (100, 120)
+    camera.zoom = 12
+    viewer.window._qt_viewer.canvas.on_draw(None)
+    menu.menu_opened.emit()
+    assert menu.region_action.isEnabled()
+    menu.region_action.trigger()
+    wait_for_end(widget)
+    (labels,) = labels_of(viewer)
+    assert labels.name == "slide – tiny (region)"
+    rows, columns = labels.data.shape
+    assert 2 <= rows < 600
+    assert 2 <= columns < 600
+    first = np.round(image.world_to_data(labels.data_to_world((0, 0)))).astype(int)
+    part = slow_image[first[0] : first[0] + rows, first[1] : first[1] + columns]
+    np.testing.assert_array_equal(labels.data, expected(semantic_model, part))
+
+
+def test_selected_layers_one_after_the_other(
+    viewer: Any,
+    widget: Any,
+    semantic_model: Path,
+    click: Callable,
+    wait_for_end: Callable,
+    qtbot: Any,
+) -> None:
+    images = [RNG.integers(0, 255, (40, 36)).astype(np.uint8) for _ in range(2)]
+    layers = [viewer.add_image(data, name=f"field {n}") for n, data in enumerate(images)]
+    broken = viewer.add_image(np.full((40, 36), np.nan, np.float32), contrast_limits=(0, 1))
+    other = viewer.add_image(images[0], name="not selected")
+    widget.model_row.import_file(semantic_model)
+    viewer.layers.selection = {*layers, broken}
+    widget.run_row.menu_opened.emit()
+    assert widget.run_row.layers_action.text() == "Segment 3 selected image layers"
+    widget.run_row.layers_action.trigger()
+    wait_for_end(widget)
+    results = {layer.name: layer.data for layer in labels_of(viewer)}
+    assert set(results) == {"field 0 – tiny", "field 1 – tiny"}
+    for number, data in enumerate(images):
+        np.testing.assert_array_equal(
+            results[f"field {number} – tiny"], expected(semantic_model, data)
+        )
+    assert widget.outcome.kind == "warning"
+    assert "2 of 3 layers segmented." in widget.outcome.text
+    assert "NaN" in widget.outcome.text
+    assert other in viewer.layers
+
+    viewer.layers.selection = set()
+    widget.run_selected_layers()
+    assert "Select image layers first" in widget.outcome.text
+
+
+def test_a_folder(
+    viewer: Any,
+    widget: Any,
+    semantic_model: Path,
+    wait_for_end: Callable,
+    tmp_path: Path,
+    qtbot: Any,
+) -> None:
+    import imageio.v3 as imageio
+
+    images = tmp_path / "my images é"
+    images.mkdir()
+    data = RNG.integers(0, 255, (40, 36)).astype(np.uint8)
+    imageio.imwrite(images / "a.png", data)
+    (images / "b.png").write_bytes(b"no image")
+    widget.model_row.import_file(semantic_model)
+    dialog = FolderDialog(widget, "tiny")
+    qtbot.addWidget(dialog)
+    assert not dialog.ok_button.isEnabled()
+    dialog.images.setText(str(images))
+    assert dialog.labels.text() == f"{images}-labels"
+    assert dialog.ok_button.isEnabled()
+    task = FolderTask(images, Path(dialog.labels.text()), semantic_model, widget.options())
+    widget.run_folder(task)
+    assert widget.run_row.running
+    wait_for_end(widget)
+    assert widget.outcome.kind == "warning"
+    assert "1 of 2 images segmented" in widget.outcome.text
+    assert "b.png" in widget.outcome.text
+    np.testing.assert_array_equal(
+        read_labels(task.labels / "a.tif"), expected(semantic_model, data)
+    )
+    assert (task.labels / "measurements.csv").is_file()
+    assert labels_of(viewer) == []
+
+    widget.run_folder(task)  # again: nothing is replaced unasked
+    wait_for_end(widget)
+    assert widget.outcome.kind == "error"
+    assert "exist already" in widget.outcome.text
+
+
+def test_out_of_memory_says_what_to_do(
+    viewer: Any,
+    widget: Any,
+    volume: Image,
+    click: Callable,
+    wait_for_end: Callable,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Raised where torch raises it: inside the network's forward pass, after two slices."""
+    import torch
+
+    calls = 0
+    from napari_swin_umamba.network.swin_umamba import SwinUMambaD
+
+    forward = SwinUMambaD.forward
+
+    def fail(self: Any, *args: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls > 8:  # four tiles a slice
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
+        return forward(self, *args)
+
+    monkeypatch.setattr(SwinUMambaD, "forward", fail)
+    notified: list[Any] = []
+    notification_manager.notification_ready.connect(notified.append)
+    click(widget.run_row.run_button)
+    wait_for_end(widget)
+    assert widget.outcome.kind == "error"
+    assert "too little memory" in widget.outcome.text
+    (labels,) = labels_of(viewer)
+    assert labels.data.any(axis=(1, 2)).tolist() == [True, True, False, False, False, False]
+    assert any("too little memory" in str(item.message) for item in notified)
+    monkeypatch.undo()
+    click(widget.run_row.run_button)
+    wait_for_end(widget)
+    assert widget.outcome.kind == "done"
+    assert labels.data.any(axis=(1, 2)).all()
+
+
+def test_deleting_the_result_mid_run_stops_it(
+    viewer: Any,
+    widget: Any,
+    semantic_model: Path,
+    click: Callable,
+    wait_for_end: Callable,
+    qtbot: Any,
+) -> None:
+    viewer.add_image(RNG.integers(0, 255, (200, 64, 64)).astype(np.uint8), name="long")
+    widget.model_row.import_file(semantic_model)
+    click(widget.run_row.run_button)
+    qtbot.waitUntil(lambda: bool(labels_of(viewer)), timeout=240_000)
+    viewer.layers.remove(labels_of(viewer)[0])
+    wait_for_end(widget)
+    assert labels_of(viewer) == []
+    assert "The result layer was removed" in widget.outcome.text
+
+
+def test_probability_layers(
+    viewer: Any, widget: Any, volume: Image, click: Callable, wait_for_end: Callable
+) -> None:
+    widget.options_box.probabilities.setChecked(True)
+    click(widget.run_row.run_button)
+    wait_for_end(widget)
+    maps = [layer for layer in viewer.layers if ": probability of" in layer.name]
+    assert [layer.name.rpartition(" ")[2] for layer in maps] == ["liver", "spleen"]
+    (labels,) = labels_of(viewer)
+    shown = np.stack([layer.data for layer in maps]).astype(float)
+    background = 1 - shown.sum(axis=0)
+    found = np.concatenate([background[None], shown]).argmax(axis=0)
+    assert (found == labels.data).mean() > 0.99  # half precision may turn a tie
+
+
+def test_settings_survive(
+    viewer: Any, widget: Any, semantic_model: Path, qtbot: Any, volume: Image
+) -> None:
+    from napari_swin_umamba.plugin.segment_widget import SegmentWidget
+
+    viewer.add_image(VOLUME[0], name="later")
+    widget.image_combo.select(volume)
+    widget.options_box.mirror.setChecked(True)
+    widget.options_box.overlap.setValue(0.3)
+    widget.run_row.follow_check.setChecked(True)
+    viewer.layers.selection = set()
+    again = SegmentWidget(viewer)
+    viewer.window.add_dock_widget(again)
+    assert again.options().mirror
+    assert again.options().overlap == 0.3
+    assert again.run_row.follow_check.isChecked()
+    assert again.image_combo.currentText() == "volume"
+    assert again.model_row.choice().path == semantic_model
+    again.run_row.follow_check.setChecked(False)
+    widget.run_row.follow_check.setChecked(False)
+
+
+def test_release_memory(
+    viewer: Any, widget: Any, volume: Image, click: Callable, wait_for_end: Callable
+) -> None:
+    click(widget.options_box.header)
+    click(widget.options_box.release_button)
+    assert "No model was loaded" in widget.outcome.text
+    click(widget.run_row.preview_button)
+    wait_for_end(widget)
+    click(widget.options_box.release_button)
+    assert widget.outcome.text == "The model was unloaded."
+    click(widget.run_row.preview_button)
+    wait_for_end(widget)
+    assert widget.outcome.kind == "done"
+
+
+def test_a_click_while_a_preview_runs_is_not_lost(
+    viewer: Any,
+    widget: Any,
+    volume: Image,
+    semantic_model: Path,
+    click: Callable,
+    wait_for_end: Callable,
+    qtbot: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    click(widget.run_row.follow_check)
+    qtbot.waitUntil(lambda: widget._run.current is not None, timeout=60_000)
+    assert not widget.run_row.running
+    click(widget.run_row.run_button)
+    qtbot.waitUntil(lambda: widget.outcome.kind == "done", timeout=240_000)
+    (labels,) = labels_of(viewer)
+    np.testing.assert_array_equal(labels.data, expected(semantic_model))
+    click(widget.run_row.follow_check)
+
+
+def test_memory_is_looked_at_before_a_run(
+    viewer: Any, widget: Any, volume: Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from napari_swin_umamba.plugin import segment_form
+
+    monkeypatch.setattr(segment_form, "available_memory", lambda: 1_000_000)
+    widget.refresh()
+    assert widget.obstacle.kind == "warning"
+    assert "of memory, and 0.0 GB are free" in widget.obstacle.text
+    assert widget.run_row.run_button.isEnabled()  # it is an estimate

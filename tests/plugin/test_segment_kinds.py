@@ -1,0 +1,184 @@
+"""Every kind of image that people have: opened, segmented, and the labels sit on it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("napari")
+pytest.importorskip("pytestqt")
+
+from napari.layers import Labels
+
+from napari_swin_umamba.plugin.layer_view import data_to_world
+from napari_swin_umamba.segmentation import load_model, segment
+
+pytestmark = pytest.mark.window
+
+RNG = np.random.default_rng(0)
+OBLIQUE = np.array([[0.9, 0.1, -0.2, 5], [0.05, 0.95, 0.1, -3], [0.2, -0.1, 0.9, 10], [0, 0, 0, 1]])
+
+
+def labels_of(viewer: Any) -> list[Labels]:
+    return [layer for layer in viewer.layers if isinstance(layer, Labels)]
+
+
+def check(viewer: Any, image: Any, kept: tuple[int, ...], expected: np.ndarray) -> Labels:
+    """The one Labels layer holds what is expected, where the image is."""
+    (labels,) = labels_of(viewer)
+    np.testing.assert_array_equal(labels.data, expected)
+    matrix = data_to_world(image)
+    corners = [*kept, image.ndim]
+    np.testing.assert_allclose(data_to_world(labels), matrix[np.ix_(corners, corners)], atol=1e-6)
+    assert labels.units == tuple(image.units[axis] for axis in kept)
+    assert labels.axis_labels == tuple(image.axis_labels[axis] for axis in kept)
+    return labels
+
+
+@pytest.mark.filterwarnings("ignore:Non-orthogonal slicing")
+@pytest.mark.parametrize(
+    ("shape", "axes", "layer"),
+    [
+        pytest.param((3, 40, 36), "ZYX", {"scale": (6, 1.3, 0.9), "affine": OBLIQUE}, id="oblique"),
+        pytest.param(
+            (2, 3, 33, 34),
+            "TZYX",
+            {"axis_labels": ("t", "z", "y", "x"), "scale": (1, 2, 1, 1)},
+            id="volumes over time",
+        ),
+    ],
+)
+def test_volumes(
+    shape: tuple[int, ...],
+    axes: str,
+    layer: dict,
+    viewer: Any,
+    widget: Any,
+    semantic_model: Path,
+    click: Callable,
+    wait_for_end: Callable,
+) -> None:
+    data = RNG.integers(0, 4000, shape).astype(np.int16)
+    image = viewer.add_image(data, name="volume", units=("mm",) * len(shape), **layer)
+    widget.model_row.import_file(semantic_model)
+    click(widget.run_row.run_button)
+    wait_for_end(widget)
+    expected = segment(data, load_model(semantic_model), axes=axes, plane="Z", device="cpu").labels
+    check(viewer, image, tuple(range(len(shape))), expected)
+    assert "slices in" in widget.outcome.text
+
+
+def test_lazy_multiscale_volume(
+    viewer: Any, widget: Any, semantic_model: Path, click: Callable, wait_for_end: Callable
+) -> None:
+    da = pytest.importorskip("dask.array")
+    data = RNG.integers(0, 255, (2, 64, 64)).astype(np.uint8)
+    levels = [da.from_array(data, chunks=(1, 64, 64)), da.from_array(data[:, ::2, ::2])]
+    image = viewer.add_image(levels, multiscale=True, name="pyramid")
+    widget.model_row.import_file(semantic_model)
+    click(widget.run_row.run_button)
+    wait_for_end(widget)
+    expected = segment(data, load_model(semantic_model), axes="ZYX", device="cpu").labels
+    check(viewer, image, (0, 1, 2), expected)
+
+
+def test_channels_of_a_micrograph(
+    viewer: Any, widget: Any, make_model: Callable, click: Callable, wait_for_end: Callable
+) -> None:
+    path = make_model("two", channels=("DAPI", "actin"))
+    data = RNG.random((2, 40, 36), dtype=np.float32)
+    image = viewer.add_image(data, name="cells", scale=(1, 0.5, 0.25), axis_labels=("c", "y", "x"))
+    widget.model_row.import_file(path)
+    assert "2 channels along C as DAPI, actin" in widget.reading_row.text.text()
+    click(widget.run_row.run_button)
+    wait_for_end(widget)
+    expected = segment(data, load_model(path), axes="CYX", device="cpu").labels
+    check(viewer, image, (1, 2), expected)
+
+
+def test_colours_and_their_stack(
+    viewer: Any, widget: Any, make_model: Callable, click: Callable, wait_for_end: Callable
+) -> None:
+    path = make_model("rgb", channels=("red", "green", "blue"), rgb=True)
+    data = RNG.integers(0, 255, (2, 40, 36, 3)).astype(np.uint8)
+    image = viewer.add_image(data, rgb=True, name="stained")
+    widget.model_row.import_file(path)
+    click(widget.run_row.run_button)
+    wait_for_end(widget)
+    expected = segment(data, load_model(path), axes="ZYXC", device="cpu").labels
+    check(viewer, image, (0, 1, 2), expected)
+
+
+def test_slices_along_another_axis(
+    viewer: Any, widget: Any, semantic_model: Path, click: Callable, wait_for_end: Callable
+) -> None:
+    data = RNG.random((33, 3, 34), dtype=np.float32)
+    image = viewer.add_image(data, name="coronal", scale=(1, 4, 1), units=("mm",) * 3)
+    widget.model_row.import_file(semantic_model)
+    assert "coarser along Y (4 mm)" in widget.obstacle.text
+    click(widget.obstacle.remedy_button)
+    assert viewer.dims.order == (1, 0, 2)
+    assert widget.readiness().findings == ()
+    assert "all 3 slices along Y" in widget.readiness().tooltip
+    click(widget.run_row.run_button)
+    wait_for_end(widget)
+    expected = segment(data, load_model(semantic_model), axes="ZYX", plane="Y", device="cpu").labels
+    check(viewer, image, (0, 1, 2), expected)
+
+
+def test_objects_go_on_from_slice_to_slice(
+    viewer: Any,
+    widget: Any,
+    make_model: Callable,
+    click: Callable,
+    wait_for_end: Callable,
+) -> None:
+    path = make_model("boundary", output="boundary", min_object_pixels=4)
+    slice_ = RNG.integers(0, 255, (40, 36)).astype(np.uint8)
+    viewer.add_image(np.stack([slice_] * 3), name="copies")
+    widget.model_row.import_file(path)
+    assert widget.result_row.objects.isChecked()
+    click(widget.run_row.run_button)
+    wait_for_end(widget)
+    (labels,) = labels_of(viewer)
+    assert labels.data.max() > 1
+    for plane in labels.data[1:]:
+        np.testing.assert_array_equal(plane, labels.data[0])
+    widget.result_row.classes.setChecked(True)
+    click(widget.run_row.run_button)
+    wait_for_end(widget)
+    classes = labels_of(viewer)[-1]
+    assert classes is not labels  # objects and classes are different results
+    np.testing.assert_array_equal(classes.data, labels.data > 0)
+
+
+def test_corrected_channels_and_pixel_size(
+    viewer: Any, widget: Any, make_model: Callable, click: Callable, wait_for_end: Callable
+) -> None:
+    model = make_model("fine", spacing=(0.5, 0.5), unit="micrometer")
+    data = RNG.random((64, 70), dtype=np.float32)
+    viewer.add_image(data, name="no size")
+    widget.model_row.import_file(model)
+    row = widget.reading_row
+    click(row.edit_button)
+    assert row.channels.isVisibleTo(widget)
+    row.unit.setCurrentText("µm")
+    row.unit.activated.emit(2)
+    for spin in row.steps.values():
+        spin.setValue(0.25)
+    assert "0.25 µm per pixel" in row.text.text()
+    assert "2 times finer than in training" in widget.obstacle.text
+    click(widget.obstacle.remedy_button)
+    assert widget.options().resample
+    assert widget.obstacle.text == ""
+    click(widget.run_row.run_button)
+    wait_for_end(widget)
+    loaded = load_model(model)
+    expected = segment(data, loaded, spacing=(0.25, 0.25), resample=True, device="cpu").labels
+    np.testing.assert_array_equal(labels_of(viewer)[0].data, expected)
+    assert "resized" not in widget.outcome.text
+    click(row.reset_button)
+    assert "pixel size not known" in row.text.text()
+    assert "cannot be resampled" in widget.obstacle.text
