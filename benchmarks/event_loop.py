@@ -51,11 +51,12 @@ class Studio:
         from napari_swin_umamba.plugin.segment_widget import SegmentWidget
 
         self.recorder, self.folder = recorder, folder
+        self.viewer = napari.Viewer(show=True)
         # Kept for good: a timer that the garbage collector finds in a worker's thread is fatal.
         self._loop, self._checking, self._acting = QEventLoop(), QTimer(), QTimer()
         self._checking.timeout.connect(lambda: self._check())
         self._acting.timeout.connect(lambda: self._act and self._act())
-        self.viewer = napari.Viewer(show=True)
+        self._strokes = 0
         self.viewer.window._qt_window.resize(1280, 900)
         self.widget = SegmentWidget(PublicOnlyProxy(self.viewer))
         dock = self.viewer.window.add_dock_widget(self.widget, name="Segment", area="right")
@@ -85,7 +86,7 @@ class Studio:
             passed = time.monotonic() - start
             if passed > until if isinstance(until, int | float) else until():
                 self._loop.quit()
-            elif passed > 300:
+            elif passed > 1200:
                 raise TimeoutError("the run does not end")
 
         self._check, self._act = check, act
@@ -134,22 +135,27 @@ class Studio:
     def paint(self) -> None:
         """Paint a stroke into the Labels layer, as napari's brush does."""
         labels = self.viewer.layers[-1]
+        self._strokes += 1
         with labels.block_history():
             for column in range(100, 160, 10):
                 place = (*self.viewer.dims.current_step[:-2], 80, column)
-                labels.paint(place, new_label=1)
+                labels.paint(place, new_label=self._strokes)
 
 
-def nuclei(depth: int, size: int, seed: int) -> np.ndarray:
-    """``(depth, size, size)`` uint8: the sample's crowded nuclei side by side, with noise."""
+def nuclei(depth: int, size: int, seed: int, different: int | None = None) -> np.ndarray:
+    """``(depth, size, size)`` uint8: the sample's crowded nuclei side by side, with noise.
+
+    Only the first slices are `different` ones, and then come again; None: all are.
+    """
     from napari_swin_umamba.plugin.sample_data import crowded_nuclei
 
     tile = np.asarray(crowded_nuclei()[0][0])
     tile = tile if tile.ndim == 2 else tile[..., 0]
     plane = np.tile(tile, (-(-size // 256),) * 2)[:size, :size].astype(int)
     random = np.random.default_rng(seed)
-    volume = np.stack([np.roll(plane, 2 * z, 1) for z in range(depth)])
-    return (volume + random.integers(0, 4, volume.shape)).clip(0, 255).astype(np.uint8)
+    volume = np.stack([np.roll(plane, 2 * z, 1) for z in range(different or depth)])
+    volume = (volume + random.integers(0, 4, volume.shape)).clip(0, 255).astype(np.uint8)
+    return np.resize(volume, (depth, size, size))
 
 
 def make_tiny_model(folder: Path) -> Path:
@@ -217,7 +223,7 @@ def volume(studio: Studio) -> None:
 
 def cached_run(studio: Studio) -> None:
     """Objects of 64 x 256 x 256 again, all slices known."""
-    studio.open(nuclei(64, 256, 5))
+    studio.open(nuclei(64, 256, 5, different=8))
     studio.run()
     with studio.recorder.on():
         studio.run()
@@ -257,7 +263,7 @@ def cancel(studio: Studio) -> None:
 
 def large_again(studio: Studio) -> None:
     """Classes of 200 x 512 x 512 again, over the earlier result."""
-    studio.open(nuclei(200, 512, 8), "random")
+    studio.open(nuclei(200, 512, 8, different=8), "random")
     studio.run()
     with studio.recorder.on():
         studio.run()

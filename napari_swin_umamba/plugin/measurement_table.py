@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["MeasurementTable"]
 
 _HEIGHT = 150
+_ROWS_LOOKED_AT = 30
+"""For the widths of columns: all of a thousand rows take a tenth of a second."""
 Index = QModelIndex | QPersistentModelIndex
 
 
@@ -45,6 +47,9 @@ class MeasurementTable(QWidget):
         for header in (self.view.verticalHeader(), self.view.horizontalHeader()):
             assert header is not None
             header.setMinimumSectionSize(20)
+        columns = self.view.horizontalHeader()
+        assert columns is not None
+        columns.setResizeContentsPrecision(_ROWS_LOOKED_AT)
         rows = self.view.verticalHeader()
         assert rows is not None
         rows.setDefaultSectionSize(22)
@@ -72,11 +77,14 @@ class MeasurementTable(QWidget):
         """Show what a Labels layer holds."""
         self.measurements, self._name = measurements, name
         self.title.setText(f"{name}: {measurements.summary()}")
-        model = self.view.model()
-        self.view.setModel(_Model(measurements, self))
-        if model is not None:
-            model.deleteLater()
+        before, model = self.view.model(), _Model(measurements, self)
+        self.view.setModel(model)
+        if before is not None:
+            before.deleteLater()
         self.view.resizeColumnsToContents()
+        if measurements.rows:  # the last object has the longest number
+            last = self.view.sizeHintForIndex(model.index(len(measurements.rows) - 1, 0)).width()
+            self.view.setColumnWidth(0, max(last + 1, self.view.columnWidth(0)))
         self.show()
 
     def clear(self) -> None:

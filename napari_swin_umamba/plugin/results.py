@@ -32,7 +32,7 @@ from napari_swin_umamba.plugin.result_layer import (
     result_name,
     slice_key,
 )
-from napari_swin_umamba.plugin.transform import result_transform
+from napari_swin_umamba.plugin.transform import matrix_of_transform, result_transform
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -291,8 +291,9 @@ class ResultWriter:
     def _move_to_image(self, layer: Labels) -> None:
         """Follow an image that was moved or scaled since the earlier run."""
         transform = self._transform()
-        wanted = Labels(np.zeros((1,) * layer.ndim, layer.data.dtype), **transform)
-        if layer.units == wanted.units and np.allclose(data_to_world(layer), data_to_world(wanted)):
+        if tuple(layer.units) == transform["units"] and np.allclose(
+            data_to_world(layer), matrix_of_transform(transform)
+        ):
             return
         for name, value in transform.items():
             setattr(layer, name, value)

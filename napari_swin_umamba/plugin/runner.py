@@ -78,18 +78,22 @@ class Runner(QObject):
             self.ended.emit(thread.outcome)
 
     def _take_results(self, thread: JobThread) -> bool:
-        """Pass results on for a moment; return whether all were taken."""
-        until, took = time.perf_counter() + _TAKING_TIME, False
+        """Pass results on for a moment; return whether all were taken with time to spare.
+
+        A first result makes layers and an end shows a table: each gets a turn of its own.
+        """
+        until, took, in_time = time.perf_counter() + _TAKING_TIME, False, True
         for result in thread.channel.results():
             self.delivered.emit(result)
             took = True
             if self._thread is not thread:  # a slot let go of the job
                 return False
             if time.perf_counter() > until:
+                in_time = False
                 break
         if took:
             self.news_taken.emit()
-        return not thread.channel.has_results
+        return in_time and not thread.channel.has_results
 
     def _let_go(self) -> None:
         self._news.stop()

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["result_transform"]
+__all__ = ["matrix_of_transform", "result_transform"]
 
 
 def result_transform(
@@ -49,6 +49,23 @@ def result_transform(
         "units": tuple(layer.units[axis] for axis in kept),
         "axis_labels": tuple(layer.axis_labels[axis] for axis in kept),
     }
+
+
+def matrix_of_transform(transform: dict[str, Any]) -> np.ndarray:
+    """Matrix (ndim + 1, ndim + 1) from data to world of a layer made with a transform.
+
+    What ``data_to_world`` says of the layer itself, which takes 20 ms to make.
+
+    Parameters
+    ----------
+    transform
+        From :func:`result_transform`.
+    """
+    ndim = len(transform["scale"])
+    matrix = np.eye(ndim + 1)
+    matrix[:ndim, :ndim] = transform["rotate"] @ transform["shear"] @ np.diag(transform["scale"])
+    matrix[:ndim, ndim] = transform["translate"]
+    return np.asarray(transform["affine"] @ matrix)
 
 
 def _rotation(layer: Any) -> np.ndarray:

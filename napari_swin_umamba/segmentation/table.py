@@ -6,6 +6,7 @@ import csv
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from statistics import median
 from typing import Literal
@@ -123,12 +124,16 @@ class Measurements:
         return "\n".join("\t".join(line) for line in lines)
 
     def summary(self) -> str:
-        """Say the most important in one line.
+        """Say the most important in one line; made once.
 
         Examples
         --------
         ``124 nuclei, median 84.2 µm²``; ``liver 84.2 mm³, spleen 0 mm³``.
         """
+        return self._summary
+
+    @cached_property
+    def _summary(self) -> str:
         unit, sizes = self._sizes()
         if self.noun is not None:
             what = self.noun if len(self.rows) == 1 else _plural(self.noun)

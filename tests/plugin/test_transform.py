@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from napari.layers import Image, Labels
 
 from napari_swin_umamba.plugin.layer_view import data_to_world
-from napari_swin_umamba.plugin.transform import result_transform
+from napari_swin_umamba.plugin.transform import matrix_of_transform, result_transform
 
 
 def random_rotation(rng: np.random.Generator, ndim: int) -> np.ndarray:
@@ -43,7 +43,11 @@ def random_layer(seed: int, ndim: int) -> Image:
 @given(seed=st.integers(0, 10_000), ndim=st.sampled_from([2, 3, 4]))
 def test_same_transform_as_image(seed: int, ndim: int) -> None:
     image = random_layer(seed, ndim)
-    labels = Labels(np.zeros((4,) * ndim, np.uint8), **result_transform(image, range(ndim)))
+    transform = result_transform(image, range(ndim))
+    labels = Labels(np.zeros((4,) * ndim, np.uint8), **transform)
+    np.testing.assert_allclose(
+        matrix_of_transform(transform), data_to_world(labels), rtol=1e-6, atol=1e-6
+    )
     np.testing.assert_allclose(data_to_world(labels), data_to_world(image), rtol=1e-6, atol=1e-6)
     assert labels.units == image.units
     assert labels.axis_labels == image.axis_labels
