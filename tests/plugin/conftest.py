@@ -65,10 +65,15 @@ def semantic_model(make_model: Callable[..., Path]) -> Path:
 
 
 @pytest.fixture
-def settings_folder(tmp_path: Path) -> Iterator[Path]:
+def settings_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    import napari.settings
     from qtpy.QtCore import QSettings
 
     folder = tmp_path / "settings"
+    folder.mkdir()
+    # Not the person's preferences either; napari before 0.9 has none and does not look here.
+    monkeypatch.setattr(napari.settings, "_CFG_PATH", str(folder / "settings.yaml"), raising=False)
+    monkeypatch.setattr(napari.settings, "_PLUGIN_SETTINGS", {}, raising=False)
     user = QSettings.Scope.UserScope
     before = Path(QSettings(QSettings.Format.IniFormat, user, "x", "x").fileName()).parents[1]
     QSettings.setPath(QSettings.Format.IniFormat, user, str(folder))
