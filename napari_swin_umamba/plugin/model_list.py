@@ -8,7 +8,7 @@ from pathlib import Path
 
 from napari_swin_umamba.errors import InputError
 from napari_swin_umamba.plan import Plan
-from napari_swin_umamba.plugin.words import count, describe_finding, sentence
+from napari_swin_umamba.plugin.words import count, describe_finding, length, sentence
 from napari_swin_umamba.segmentation import ModelInfo, bundled_models, read_model_header
 
 __all__ = ["ModelChoice", "list_models", "read_choice", "titles"]
@@ -33,7 +33,7 @@ class ModelChoice:
     problem: str = ""
 
     def summary(self) -> str:
-        """One line: network, what it finds, channels, licence."""
+        """One line: what it finds, channels, pixel size, network, licence."""
         if self.plan is None:
             return self.problem
         names = [channel.name for channel in self.plan.channels]
@@ -43,6 +43,7 @@ class ModelChoice:
         parts = [
             describe_finding(self.plan),
             channels,
+            *([_pixel(self.plan)] if self.plan.spacing else []),
             _NETWORKS.get(self.plan.architecture, self.plan.architecture),
             f"licence {self.info.licence}" if self.info.licence else "licence not stated",
         ]
@@ -58,6 +59,12 @@ class ModelChoice:
             lines.append(f"Made on {self.info.created[:10]}")
         lines.append(str(self.path))
         return "\n".join(line for line in lines if line)
+
+
+def _pixel(plan: Plan) -> str:
+    assert plan.spacing is not None
+    rows, columns = (length(size, plan.unit) for size in plan.spacing)
+    return f"{rows if rows == columns else f'{rows} × {columns}'} per pixel"
 
 
 def list_models(imported: Iterable[str | Path]) -> list[ModelChoice]:
