@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_swin_umamba.plugin.job import LoadedModel
+from napari_swin_umamba.plugin.loaded_model import LoadedModel
 from napari_swin_umamba.plugin.options import SegmentOptions
 from napari_swin_umamba.plugin.words import count, sentence
 from napari_swin_umamba.plugin.worker import Channel, Progress

@@ -8,7 +8,7 @@ from typing import Any
 from qtpy.QtCore import QObject, Signal
 
 from napari_swin_umamba.plugin.folder_job import FolderTask, describe_summary, run_folder
-from napari_swin_umamba.plugin.job import LoadedModel
+from napari_swin_umamba.plugin.loaded_model import LoadedModel
 from napari_swin_umamba.plugin.runner import Runner
 from napari_swin_umamba.plugin.worker import Failure
 

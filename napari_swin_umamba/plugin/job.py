@@ -6,41 +6,30 @@ the worker calls :func:`run_segmentation`, the window stays free of it.
 
 from __future__ import annotations
 
-import hashlib
 import logging
-import platform
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-from pydantic import JsonValue
 
-from napari_swin_umamba.errors import InputError
 from napari_swin_umamba.images.slices import Position, SliceLayout
 from napari_swin_umamba.plan import Plan
 from napari_swin_umamba.plugin.layer_view import Window
+from napari_swin_umamba.plugin.loaded_model import LoadedModel
 from napari_swin_umamba.plugin.options import SegmentOptions
+from napari_swin_umamba.plugin.provenance import Runtime, describe_origin, describe_runtime
 from napari_swin_umamba.plugin.reading import Reading
 from napari_swin_umamba.plugin.reruns import Candidate
 from napari_swin_umamba.plugin.slice_cache import SliceCache, plane_key
-from napari_swin_umamba.plugin.words import count, duration
+from napari_swin_umamba.plugin.words import duration
 from napari_swin_umamba.plugin.worker import Channel, Progress
-
-if TYPE_CHECKING:
-    import torch
-
-    from napari_swin_umamba.segmentation import Model
 
 __all__ = [
     "Begun",
-    "LoadedModel",
-    "Runtime",
     "SegmentTask",
     "SegmentedSlice",
     "Summary",
@@ -81,16 +70,6 @@ class SegmentTask:
 
 
 @dataclass(frozen=True)
-class Runtime:
-    """Where a run computes, in words."""
-
-    text: str
-    """Device and scan: ``Runs on: CPU, 2 threads · Numba scan``."""
-    reason: str
-    """Why this scan."""
-
-
-@dataclass(frozen=True)
 class Begun:
     """Told once, when the model is loaded and before the first plane."""
 
@@ -122,54 +101,6 @@ class Summary:
     notes: tuple[str, ...]
     """What was assumed on the way, in words."""
     seconds: float
-
-
-class LoadedModel:
-    """The model used last, kept so that the next run starts at once. Safe between threads."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._key: tuple[Path, int, int] | None = None
-        self._loaded: tuple[Model, str] | None = None
-
-    def get(self, path: Path) -> tuple[Model, str]:
-        """Return the model of a file and the file's SHA-256; read again only if it has changed.
-
-        Raises
-        ------
-        InputError
-            The file is gone or cannot be used.
-        """
-        from napari_swin_umamba.segmentation import load_model
-
-        try:
-            status = path.stat()
-        except OSError as error:
-            raise InputError(
-                f"the model file {path} is gone; choose another model or import it again"
-            ) from error
-        key = (path, status.st_mtime_ns, status.st_size)
-        with self._lock:
-            if self._loaded is None or self._key != key:
-                self._loaded = None  # two models at once may not fit into memory
-                with open(path, "rb") as file:
-                    digest = hashlib.file_digest(file, "sha256").hexdigest()
-                self._loaded = load_model(path), digest
-                self._key = key
-            return self._loaded
-
-    def release(self) -> bool:
-        """Forget the model and hand the memory of a GPU back; return whether one was loaded."""
-        with self._lock:
-            loaded, self._loaded, self._key = self._loaded, None, None
-        if loaded is None:
-            return False
-        del loaded
-        import torch
-
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
-        return True
 
 
 def run_segmentation(
@@ -215,8 +146,10 @@ def run_segmentation(
         Begun(
             plan=model.plan,
             instances=segmenter.instances,
-            provenance=_provenance(task, model, model_sha256, str(device)),
-            runtime=_runtime(device),
+            provenance=describe_origin(
+                reading.view.name, model, task.model_path, model_sha256, options, str(device)
+            ),
+            runtime=describe_runtime(device),
             reuse=next((c.layer_id for c in task.candidates if c.is_untouched()), None),
         )
     )
@@ -307,56 +240,3 @@ class _SliceReport:
             left = (now - self._first[1]) / (fraction - self._first[0]) * (1 - fraction)
             text += f" · {duration(left)} left" if left > 1 else ""
         self._report(Progress(text, fraction))
-
-
-_PACKAGES = ("napari", "torch", "numba", "numpy")
-
-
-def _provenance(
-    task: SegmentTask, model: Model, model_sha256: str, device: str
-) -> dict[str, JsonValue]:
-    from importlib.metadata import version
-
-    from napari_swin_umamba import __version__
-
-    options = task.options
-    return {
-        "image": task.reading.view.name,
-        "model": model.name,
-        "model_path": str(task.model_path),
-        "model_sha256": model_sha256,
-        "licence": model.info.licence,
-        "architecture": model.plan.architecture,
-        "classes": {str(item.id): item.name for item in model.plan.label_classes},
-        "settings": {
-            "objects": options.objects,
-            "overlap": options.overlap,
-            "mirror": options.mirror,
-            "resample": options.resample,
-            "device": device,
-        },
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "version": __version__,
-        "software": {
-            "python": platform.python_version(),
-            **{name: version(name) for name in _PACKAGES},
-        },
-    }
-
-
-def _runtime(device: torch.device) -> Runtime:
-    """Say where the network runs."""
-    import torch
-
-    from napari_swin_umamba.segmentation import active_backend
-
-    if device.type == "cpu":
-        where = f"CPU, {count(torch.get_num_threads(), 'thread')}"
-    elif device.type == "cuda":
-        where = torch.cuda.get_device_name(device)
-    else:
-        where = "Apple GPU"
-    backend = active_backend(device)
-    scan = {"numba": "Numba", "triton": "Triton", "mamba_ssm": "mamba-ssm"}.get(backend.name)
-    kind = f"{scan} scan" if scan else f"{backend.name} scan (slow)"
-    return Runtime(f"Runs on: {where} · {kind}", f"Scan: {backend.reason}")

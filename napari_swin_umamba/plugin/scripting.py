@@ -13,12 +13,12 @@ from napari.layers import Image, Labels
 from napari_swin_umamba.errors import InputError
 from napari_swin_umamba.plugin.job import (
     Begun,
-    LoadedModel,
     SegmentedSlice,
     SegmentTask,
     run_segmentation,
 )
 from napari_swin_umamba.plugin.layer_view import Window, view_of_layer
+from napari_swin_umamba.plugin.loaded_model import LoadedModel
 from napari_swin_umamba.plugin.model_list import read_choice
 from napari_swin_umamba.plugin.options import SegmentOptions
 from napari_swin_umamba.plugin.reading import Correction, read_layer, why_not

@@ -13,12 +13,12 @@ from qtpy.QtCore import QObject, Signal
 from napari_swin_umamba.plan import Plan
 from napari_swin_umamba.plugin.job import (
     Begun,
-    LoadedModel,
     SegmentedSlice,
     SegmentTask,
     Summary,
     run_segmentation,
 )
+from napari_swin_umamba.plugin.loaded_model import LoadedModel
 from napari_swin_umamba.plugin.results import ResultWriter, find_candidates
 from napari_swin_umamba.plugin.runner import Runner
 from napari_swin_umamba.plugin.slice_cache import SliceCache

@@ -16,13 +16,13 @@ from napari.components import ViewerModel
 from napari_swin_umamba.errors import Cancelled, InputError
 from napari_swin_umamba.plugin.job import (
     Begun,
-    LoadedModel,
     SegmentedSlice,
     SegmentTask,
     Summary,
     run_segmentation,
 )
 from napari_swin_umamba.plugin.layer_view import view_of_layer
+from napari_swin_umamba.plugin.loaded_model import LoadedModel
 from napari_swin_umamba.plugin.options import SegmentOptions
 from napari_swin_umamba.plugin.reading import read_layer
 from napari_swin_umamba.plugin.slice_cache import SliceCache, plane_key

@@ -253,7 +253,7 @@ def test_errors_are_shown_and_the_next_run_works(
 
     path.write_bytes(content)
     with monkeypatch.context() as patch:
-        patch.setattr(job, "_runtime", lambda device: 1 / 0)
+        patch.setattr(job, "describe_runtime", lambda device: 1 / 0)
         click(widget.run_row.run_button)
         wait_for_end(widget)
     assert "ZeroDivisionError" in widget.outcome.text
