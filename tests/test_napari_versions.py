@@ -163,7 +163,7 @@ def run_tests(python: Path, binding: str) -> list[object]:
     env = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "PYTEST", "COV"))}
     env |= {"QT_API": binding.lower(), "PYTEST_QT_API": binding.lower()}
     tests = ["tests/plugin", "-m", "not slow and not gpu", "-q", "-x", "-p", "no:cacheprovider"]
-    output = run(python, "-c", RUN_TESTS, *tests, env=env, limit=1500)
+    output = run(python, "-c", RUN_TESTS, *tests, env=env, limit=2400)
     print(output)  # noqa: T201 - shown by pytest if an assertion fails, and by -s
     answer: list[object] = json.loads(output.splitlines()[-1])
     return answer
@@ -171,7 +171,7 @@ def run_tests(python: Path, binding: str) -> list[object]:
 
 @pytest.mark.slow
 @pytest.mark.window
-@pytest.mark.timeout(3600)
+@pytest.mark.timeout(4500)
 @pytest.mark.parametrize("combination", COMBINATIONS, ids=lambda combination: combination.name)
 def test_plugin(combination: Combination) -> None:
     python = environment(combination)
