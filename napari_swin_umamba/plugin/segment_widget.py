@@ -199,15 +199,16 @@ class SegmentWidget(SegmentForm):
             self._start_next_of_queue()
             return
         if not end.quiet or end.failure is not None:
-            self._say(*describe_end(end, self._queue, end.image in self._viewer.layers))
+            there = end.image in self._viewer.layers
+            self._say(*describe_end(end, self._queue, there), quiet=end.quiet)
         self._queue.clear()
         self.refresh()
         if not end.quiet or end.summary is None:  # something else, or outdated
             self._follower.again()
 
-    def _say(self, kind: NoticeKind, text: str, details: str = "") -> None:
+    def _say(self, kind: NoticeKind, text: str, details: str = "", quiet: bool = False) -> None:
         self.outcome.say(kind, text, details)
-        if kind == "error":
+        if kind == "error" and not quiet:
             notify("error", text, details)
 
     def _start_next_of_queue(self) -> None:
