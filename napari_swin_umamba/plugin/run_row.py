@@ -160,7 +160,7 @@ class RunRow(QWidget):
             self.progress_bar.setRange(0, 0)
         else:
             self.progress_bar.setRange(0, _STEPS)
-            self.progress_bar.setValue(round(_STEPS * progress.fraction))
+            self._move_bar(round(_STEPS * progress.fraction))
         if not self.running:
             self.cancel_button.setEnabled(True)
             self.cancel_button.setToolTip(f"Stops the run; {keeps or 'nothing is changed'}.")
@@ -168,6 +168,15 @@ class RunRow(QWidget):
         if self.cancel_button.isEnabled():
             self.status.setText(progress.text)
         self.status.show()
+
+    def _move_bar(self, value: int) -> None:
+        if value == self.progress_bar.value():
+            return
+        # setValue() paints at once, and the canvas with it: 30 ms where no GPU draws. A bar that
+        # may be updated again is painted in Qt's own time, together with the text below.
+        self.progress_bar.setUpdatesEnabled(False)
+        self.progress_bar.setValue(value)
+        self.progress_bar.setUpdatesEnabled(True)
 
     def show_cancelling(self) -> None:
         """Show that Cancel was clicked."""

@@ -13,6 +13,9 @@ __all__ = ["Runner"]
 
 _NEWS_INTERVAL = 50
 """Milliseconds between two questions for news: smooth, and rare enough to leave the window free."""
+_TELLING_INTERVAL = 0.2
+"""Seconds between two reports of progress: each has the window painted, where no GPU draws the
+canvas too, and takes that time from the job."""
 _TAKING_TIME = 0.02
 """Seconds spent on taking results before the window gets its turn again."""
 
@@ -33,6 +36,7 @@ class Runner(QObject):
         super().__init__(parent)
         self._thread: JobThread | None = None
         self._told: Progress | None = None
+        self._tell_from = 0.0
         self._news = QTimer(self)
         self._news.setInterval(_NEWS_INTERVAL)
         self._news.timeout.connect(self._ask_for_news)
@@ -68,9 +72,10 @@ class Runner(QObject):
         if thread is None:
             return
         ended = thread.ended  # before the results are taken: none can come after it
-        if thread.channel.progress is not self._told and thread.channel.progress is not None:
-            self._told = thread.channel.progress
-            self.progress.emit(self._told)
+        progress, now = thread.channel.progress, time.perf_counter()
+        if progress is not None and progress is not self._told and now > self._tell_from:
+            self._told, self._tell_from = progress, now + _TELLING_INTERVAL
+            self.progress.emit(progress)
         if not self._take_results(thread):
             return
         if ended and self._thread is thread:
@@ -100,6 +105,7 @@ class Runner(QObject):
         if self._thread is not None:
             self._threads.discard(self._thread)
         self._thread = self._told = None
+        self._tell_from = 0.0
 
 
 def _stop_all(threads: set[JobThread], _deleted: QObject | None = None) -> None:
