@@ -52,7 +52,6 @@ def main() -> None:
         photograph_messages(studio, volume_model, scaled_model)
         studio.close()
 
-        QSettings("napari-swin-umamba", "napari-swin-umamba").clear()
         studio = Studio("light", out)
         photograph_images(studio)
         photograph_volume(studio, volume_model)

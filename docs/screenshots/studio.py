@@ -77,6 +77,7 @@ class Studio:
         self.widget.cancel()
         self.wait_for_end()
         self.viewer.layers.clear()
+        self.wait(0.3)  # drawn in between, or Mesa's software renderer crashes at the next labels
         self.viewer.dims.ndisplay = 2
         for data, arguments, kind in layers:
             getattr(self.viewer, f"add_{kind}")(data, **arguments)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import logging
 import platform
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal
 
 import napari
@@ -14,7 +16,7 @@ import qtpy
 from napari.utils.notifications import Notification, NotificationSeverity, notification_manager
 from qtpy.QtCore import QCoreApplication, QThread, QTimer
 from qtpy.QtGui import QGuiApplication
-from qtpy.QtWidgets import QApplication
+from qtpy.QtWidgets import QApplication, QWidget
 
 from napari_swin_umamba import __version__
 
@@ -26,6 +28,8 @@ _logger = logging.getLogger(__name__)
 
 _SLID_IN = 300
 """Milliseconds until napari has moved a notification to its place."""
+_UNFOLDED = 200
+"""Milliseconds until it is unfolded."""
 
 
 class _Notification(Notification):
@@ -81,10 +85,22 @@ def _unfold(message: str) -> None:
         if type(widget).__name__ != "NapariQtNotification" or label is None or expand is None:
             continue
         if label.text() == message and not widget.property("expanded"):
-            timer = QTimer(widget)  # its child, so that both go together
-            timer.setSingleShot(True)
-            timer.timeout.connect(expand)
-            timer.start(_SLID_IN)
+            _later(widget, _SLID_IN, expand)
+            _later(widget, _SLID_IN + _UNFOLDED, partial(_show_rest, widget))
+
+
+def _show_rest(widget: Any) -> None:
+    """Make room for the last lines: napari reckons with a wider text."""
+    rest = widget.message.sizeHint().height() - widget.message.height()
+    if rest > 0:
+        widget.setGeometry(widget.geometry().adjusted(0, -rest, 0, 0))
+
+
+def _later(widget: QWidget, milliseconds: int, slot: Callable[[], object]) -> None:
+    timer = QTimer(widget)  # its child, so that both go together
+    timer.setSingleShot(True)
+    timer.timeout.connect(slot)
+    timer.start(milliseconds)
 
 
 def versions() -> str:

@@ -114,10 +114,13 @@ class OptionsBox(QWidget):
         grid = QGridLayout(self._body)
         grid.setContentsMargins(12, 0, 0, 0)
         grid.setColumnStretch(1, 1)
-        grid.addWidget(QLabel("Device"), 0, 0)
-        grid.addWidget(self.device, 0, 1)
-        grid.addWidget(QLabel("Overlap"), 1, 0)
-        grid.addWidget(self.overlap, 1, 1)
+        for row, (caption, widget) in enumerate(
+            (("Device", self.device), ("Overlap", self.overlap))
+        ):
+            label = QLabel(caption)
+            label.setIndent(0)
+            grid.addWidget(label, row, 0)
+            grid.addWidget(widget, row, 1)
         for row, check in enumerate((self.mirror, self.resample, self.probabilities), 2):
             grid.addWidget(check, row, 0, 1, 2)
             check.toggled.connect(lambda _: self.changed.emit())

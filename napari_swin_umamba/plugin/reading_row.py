@@ -96,7 +96,7 @@ class ReadingRow(QWidget):
         )
         axes = () if reading.view.colours else tuple(range(len(reading.view.shape)))
         self.channels.clear()
-        none = "colours" if reading.view.colours else "none: one channel"
+        none = "colours" if reading.view.colours else "only one"
         self.channels.addItem(none, None)
         for axis in axes if len(axes) > 2 else ():
             size = reading.view.shape[axis]
@@ -111,7 +111,9 @@ class ReadingRow(QWidget):
         rows += [(f"Pixel {axis_name(reading, axis)}", spin) for axis, spin in self.steps.items()]
         rows.append(("Unit", self.unit))
         for row, (caption, widget) in enumerate(rows):
-            self._grid.addWidget(QLabel(caption), row, 0)
+            label = QLabel(caption)
+            label.setIndent(0)
+            self._grid.addWidget(label, row, 0)
             self._grid.addWidget(widget, row, 1)
         self._grid.addWidget(self.reset_button, len(rows), 0, 1, 2)
         before: QWidget = self.edit_button

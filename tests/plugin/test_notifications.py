@@ -58,10 +58,13 @@ def test_without_details_there_is_only_the_message(
     assert str(notification_manager.records[-1].severity) == kind
 
 
-def test_the_whole_message_is_seen(shown: Callable[[], list[Any]], qtbot: Any) -> None:
+@pytest.mark.parametrize("message", [MESSAGE, f"It failed ({5 * 'a reason, '}). {MESSAGE}"])
+def test_the_whole_message_is_seen(
+    message: str, shown: Callable[[], list[Any]], qtbot: Any
+) -> None:
     from napari_swin_umamba.plugin.notifications import notify
 
-    notify("error", MESSAGE, "details")
+    notify("error", message, "details")
     (notification,) = shown()
     needed = notification.message.sizeHint().height
     qtbot.waitUntil(lambda: notification.message.height() >= needed() > 20)
