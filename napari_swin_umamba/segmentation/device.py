@@ -43,7 +43,7 @@ def resolve_device(device: str | torch.device = "auto") -> tuple[torch.device, s
     if chosen.type not in ("cpu", "cuda", "mps"):
         raise InputError(f"device '{device}' is not supported: choose {_CHOICES} (--device)")
     if not _available(chosen):
-        raise InputError(f"torch finds no device '{device}' here; choose --device cpu")
+        raise InputError(f"torch finds no device '{device}' here; choose cpu (--device)")
     return chosen, None
 
 

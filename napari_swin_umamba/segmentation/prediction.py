@@ -215,7 +215,7 @@ class _TileRunner:
                 height, width = self._tiling.tile
                 raise InputError(
                     f"{self._device} has too little memory for a tile of {height} x {width}; "
-                    "choose --device cpu"
+                    "choose cpu (--device)"
                 ) from error
             self._batch //= 2
             return None
