@@ -168,7 +168,7 @@ def test_corrected_channels_and_pixel_size(
     row.unit.activated.emit(2)
     for spin in row.steps.values():
         spin.setValue(0.25)
-    assert "0.25 µm per pixel" in row.text.text()
+    assert "0.25 µm per pixel" in row.text.text().replace("\u00a0", " ")
     assert "2 times finer than in training" in widget.obstacle.text
     click(widget.obstacle.remedy_button)
     assert widget.options().resample
