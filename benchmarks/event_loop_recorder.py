@@ -33,11 +33,13 @@ class Recorder:
         self._computed: dict[str, float] = {}
         self._nested: dict[str, float] = {}
         self._depth = 0
+        self._apart: dict[str, float] = {}
+        self._apart_now = self._apart_computing_now = 0.0
 
     @contextmanager
     def on(self) -> Iterator[None]:
         """Record what happens inside."""
-        self._gaps, self._slots, self._computed, self._nested = [], {}, {}, {}
+        self._gaps, self._slots, self._computed, self._nested, self._apart = [], {}, {}, {}, {}
         self._last = start = time.perf_counter()
         self._recording = True
         self._timer.start(TICK_MS)
@@ -65,6 +67,7 @@ class Recorder:
             "slots_ms": _largest_first(slots),
             "slots_computing_ms": _largest_first(_ms(self._computed)),
             "methods_ms": _largest_first(_ms(self._nested)),
+            "apart_ms": _ms(self._apart),
         }
 
     def _tick(self) -> None:
@@ -94,11 +97,31 @@ class Recorder:
                 self._depth -= 1
                 self._nested[name] = max(took, self._nested.get(name, 0.0))
                 if self._depth == 0:
-                    self._slots.setdefault(name, []).append(took)
-                    computed = time.thread_time() - start_computing
+                    self._slots.setdefault(name, []).append(took - self._apart_now)
+                    computed = time.thread_time() - start_computing - self._apart_computing_now
+                    self._apart_now = self._apart_computing_now = 0.0
                     self._computed[name] = max(computed, self._computed.get(name, 0.0))
 
         return run
+
+    def time_apart(self, kind: type, name: str) -> None:
+        """Count the time in a method of napari not as that of the slot that calls it."""
+        function = getattr(kind, name)
+
+        @functools.wraps(function)
+        def run(*args: Any, **kwargs: Any) -> Any:
+            if not self._recording or self._depth == 0:
+                return function(*args, **kwargs)
+            start, start_computing = time.perf_counter(), time.thread_time()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                took = time.perf_counter() - start
+                self._apart[name] = max(took, self._apart.get(name, 0.0))
+                self._apart_now += took
+                self._apart_computing_now += time.thread_time() - start_computing
+
+        setattr(kind, name, run)
 
 
 def _ms(seconds: dict[str, float]) -> dict[str, float]:
