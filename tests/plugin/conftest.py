@@ -42,13 +42,14 @@ def make_model(
     make_plan: Callable[..., Plan], tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[..., Path]:
     """Save a tiny network with random weights; the file's path."""
+    # Here and not in make(): older versions of what is imported keep the frames of its callers, and
+    # with them a window.
+    import torch
+
+    from napari_swin_umamba.network import build_network
+    from napari_swin_umamba.segmentation import Model, ModelInfo
 
     def make(name: str = "tiny", **plan: Any) -> Path:
-        import torch
-
-        from napari_swin_umamba.network import build_network
-        from napari_swin_umamba.segmentation import Model, ModelInfo
-
         torch.manual_seed(0)
         this = make_plan(**plan)
         network = build_network(this.architecture, this.in_channels, this.num_classes).eval()

@@ -112,7 +112,8 @@ def test_tab_goes_from_top_to_bottom(dock: Any) -> None:
     content = dock.widget()
     reached = {one for one in controls(dock) if one.focusPolicy() & Qt.FocusPolicy.TabFocus}
     order, one = [], content.nextInFocusChain()
-    while one is not content:
+    # No further than needed: PySide6 keeps the window that it was shown other parts of.
+    while one is not content and len(order) < len(reached):
         if one in reached:
             order.append(one)
         one = one.nextInFocusChain()
