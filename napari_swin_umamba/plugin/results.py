@@ -105,7 +105,7 @@ class ResultWriter:
         self._viewer, self._image, self._task, self._begun = viewer, image, task, begun
         self._layout = task.layout
         self._dtype = label_dtype(begun.plan, begun.instances)
-        self._redrawn = 0.0
+        self._redrawn = time.perf_counter()  # napari draws what is made or emptied here
         self._stale = False
         self._largest: int | None = None
         self.written = 0

@@ -22,8 +22,9 @@ __all__ = ["Channel", "Failure", "JobThread", "Progress", "Work"]
 
 _EXIT_PATIENCE = 30.0
 """Seconds that the end of the program waits for the tile in progress."""
-_WAITING = 64
-"""Results that may wait for the window; the work waits when there are more."""
+_WAITING = 8
+"""Results that may wait for the window; the work waits when there are more. Few: slices that are
+known already come in fast, and while the window makes the layers, it and the work share Python."""
 
 
 @dataclass(frozen=True)
