@@ -7,7 +7,7 @@ outside. Needs a screen, or::
     xvfb-run -a -s "-screen 0 1400x1000x24" python benchmarks/event_loop.py
 
 ``--json FILE`` writes every method's longest call, ``--only NAME`` measures one scenario. All of
-it takes four minutes on two cores. Imports and the first compilation are not measured: a small
+it takes eight minutes on two cores. Imports and the first compilation are not measured: a small
 image is segmented before. In three scenarios nothing of ours runs (idle, slider only, layers
 added): what is slow there is slow without us. What napari takes to add a layer counts as a gap, not
 as the time of the slot that adds it; the last scenario measures it alone.
