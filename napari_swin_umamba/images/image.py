@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from napari_swin_umamba.images.units import known_spacing
 
 __all__ = ["Image", "StoredGrid"]
 
@@ -25,6 +28,8 @@ class StoredGrid:
     itk: tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]] | None = None
     """Origin, spacing and direction (row by row) of NRRD or MetaImage, along the file's spatial
     axes, as ITK has them: numbers that make no detour compare equal."""
+    says_labels: bool = False
+    """An NRRD or MetaImage file says that its values are labels, as those that we write do."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,3 +57,15 @@ class Image:
     long as `spacing`, its largest entries on the diagonal."""
     grid: StoredGrid | None = None
     """How its file stores the grid; None for formats without geometry."""
+
+    @property
+    def pixel_size(self) -> float | None:
+        """Area or volume of a pixel, in squares or cubes of `unit`; None if it is not known.
+
+        The root of Gram's determinant of the affine: right for axes at any angle.
+        """
+        if self.affine is None:
+            known = known_spacing(self.spacing, sum(axis in "ZYX" for axis in self.axes))
+            return None if known is None else prod(known)
+        columns = self.affine[:-1, :-1]
+        return float(np.sqrt(np.linalg.det(columns.T @ columns)))

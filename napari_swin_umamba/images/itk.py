@@ -64,7 +64,7 @@ def read_itk(path: Path, kind: str, data: bool = True) -> Image:
     array = array if dimension == 4 else array[:, np.newaxis]
     order = best_order(affine)
     array, axes = ordered_axes(path, array, order, colours=False, first="CT")
-    grid = StoredGrid(order, time, itk=itk)
+    grid = StoredGrid(order, time, itk=itk, says_labels=header.says_labels)
     if not header.knows_spacing:
         note = "the file does not say the voxel size"
         return Image(array, axes, path=path, notes=(note,), grid=grid)

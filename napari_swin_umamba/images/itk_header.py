@@ -15,7 +15,10 @@ from napari_swin_umamba.images.limits import check_size
 from napari_swin_umamba.images.magic import NRRD_MAGIC
 from napari_swin_umamba.images.units import unit_name
 
-__all__ = ["ItkHeader", "Segment", "read_itk_header", "read_segments"]
+__all__ = ["CONTENT_KEY", "ItkHeader", "Segment", "read_itk_header", "read_segments"]
+
+CONTENT_KEY = "swin_umamba_content"
+"""Field in which our label maps say what they are: the formats have none for it."""
 
 _LONGEST_HEADER = 2**20  # bytes
 # Bytes of a value by what its type's name contains; the first that fits.
@@ -40,6 +43,11 @@ class ItkHeader:
     """Lower-case names; keys of NRRD's key/value pairs begin with ``:``."""
     knows_spacing: bool
     unit: str
+
+    @property
+    def says_labels(self) -> bool:
+        """Whether the file says that its values are labels."""
+        return "labels" in (self.fields.get(CONTENT_KEY), self.fields.get(":" + CONTENT_KEY))
 
 
 def read_itk_header(path: Path, nrrd: bool) -> ItkHeader:

@@ -17,6 +17,7 @@ from napari_swin_umamba.images.geometry import (
 )
 from napari_swin_umamba.images.image import Image, StoredGrid
 from napari_swin_umamba.images.itk import quiet_itk
+from napari_swin_umamba.images.itk_header import CONTENT_KEY
 from napari_swin_umamba.images.units import known_spacing, same_length_factor
 from napari_swin_umamba.images.volume_axes import file_order
 
@@ -58,6 +59,7 @@ def write_itk(path: Path, labels: np.ndarray, axes: str, like: Image) -> None:
     image.SetOrigin(origin)
     image.SetSpacing(spacing)
     image.SetDirection(direction)
+    image.SetMetaData(CONTENT_KEY, "labels")
     target = path.with_suffix(".mha") if path.suffix.lower() == ".mhd" else path
     with quiet_itk():
         try:

@@ -29,8 +29,8 @@ def is_label_map(image: Image) -> bool:
 
     They are if all are whole, none is negative, there are no channels, and
 
-    - the header says so: NIfTI's intent code is 1002 (label), or the name ends in ``.seg.nrrd``,
-      as 3D Slicer writes it; or
+    - the header says so: NIfTI's intent code is 1002 (label), NRRD and MetaImage have the field
+      that we write, or the name ends in ``.seg.nrrd``, as 3D Slicer writes it; or
     - the name says so and there are at most :data:`MOST_LABELS` different values. Such names have
       a word like seg, label or mask, or lie in a folder called labels, labelsTr or masks.
 
@@ -42,8 +42,10 @@ def is_label_map(image: Image) -> bool:
     if image.path is None or "C" in image.axes or image.array.dtype.kind not in "buif":
         return False
     header = image.grid.nifti if image.grid is not None else None
-    sure = image.path.name.lower().endswith(".seg.nrrd") or (
-        header is not None and int(header["intent_code"]) == NIFTI_LABEL
+    sure = (
+        image.path.name.lower().endswith(".seg.nrrd")
+        or (image.grid is not None and image.grid.says_labels)
+        or (header is not None and int(header["intent_code"]) == NIFTI_LABEL)
     )
     named = (
         image.path.parent.name.lower() in _FOLDERS or _NAME.search(stem_of(image.path)) is not None

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from qtpy.QtCore import QObject, QTimer
 
-from napari_swin_umamba.plugin.readiness import Readiness
-from napari_swin_umamba.plugin.segment_run import SegmentRun
+from napari_swin_umamba.plugin.segment_run import RunEnd, SegmentRun
 
 __all__ = ["Follower"]
 
@@ -21,7 +21,7 @@ class Follower(QObject):
     def __init__(
         self,
         run: SegmentRun,
-        readiness: Callable[[], Readiness],
+        wanted: Callable[[], Any],
         preview: Callable[[], None],
         parent: QObject,
     ) -> None:
@@ -31,16 +31,18 @@ class Follower(QObject):
         ----------
         run
             Where previews run.
-        readiness
-            Says what is chosen and shown now.
+        wanted
+            Says what a preview would be of now, as a value that is equal if it would be the same;
+            None: there can be none.
         preview
             Starts a quiet preview of the slice shown.
         parent
             Owner.
         """
         super().__init__(parent)
-        self._run, self._readiness, self._preview = run, readiness, preview
+        self._run, self._wanted, self._preview = run, wanted, preview
         self._on = False
+        self._previewed: Any = None
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(_STANDS_STILL)
@@ -56,18 +58,19 @@ class Follower(QObject):
             self._stop_preview()
 
     def moved(self) -> None:
-        """Take note that the slider, the image, the model or an option changed."""
+        """Take note that the slider, the image, the model or an option may have changed."""
         run = self._run.current
-        if run is not None and run.quiet:
-            reading = self._readiness().reading
-            if reading is None or run.task.positions != (reading.position,):
-                self._run.stop()
+        if run is not None and run.quiet and self._wanted() != self._previewed:
+            self._run.stop()
         if self._on:
             self._timer.start()
 
-    def again(self) -> None:
-        """Look once more whether the slice shown is to be previewed: a run has ended."""
-        if self._on:
+    def run_ended(self, end: RunEnd) -> None:
+        """Look once more whether the slice shown is to be previewed.
+
+        Not if the preview of just that has failed or was given up: it would do so again.
+        """
+        if self._on and not (end.quiet and self._wanted() == self._previewed):
             self._timer.start()
 
     def shut_down(self) -> None:
@@ -76,9 +79,10 @@ class Follower(QObject):
         self._timer.stop()
 
     def _start(self) -> None:
-        state = self._readiness()
-        if self._run.current is not None or state.blocked or not state.previews:
+        wanted = self._wanted()
+        if self._run.current is not None or wanted is None:
             return  # a run that ends looks again
+        self._previewed = wanted
         self._preview()
 
     def _stop_preview(self) -> None:

@@ -9,11 +9,12 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox
 
 from napari_swin_umamba.plugin.parts import make_narrow
+from napari_swin_umamba.plugin.result_layer import is_result
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-__all__ = ["ImageCombo"]
+__all__ = ["ImageCombo", "is_image"]
 
 _LAYER_EVENTS = (
     "affine",
@@ -26,6 +27,11 @@ _LAYER_EVENTS = (
     "translate",
     "units",
 )
+
+
+def is_image(layer: Any) -> bool:
+    """Whether a layer is an image to segment; our own layers of probabilities are none."""
+    return isinstance(layer, Image) and not is_result(layer)
 
 
 class ImageCombo(QComboBox):
@@ -67,7 +73,7 @@ class ImageCombo(QComboBox):
         self._refill()
         active = self._viewer.layers.selection.active
         named = [layer for layer in self._layers if layer.name == remembered]
-        if isinstance(active, Image):
+        if is_image(active):
             self.select(active)
         elif named:
             self.select(named[0])
@@ -88,7 +94,7 @@ class ImageCombo(QComboBox):
     def _on_inserted(self, event: Any) -> None:
         self._refill()
         # What a person has just opened is what they want to work on.
-        if isinstance(event.value, Image) and self.isEnabled():
+        if is_image(event.value) and self.isEnabled():
             self.select(event.value)
 
     def _on_removed(self, event: Any) -> None:
@@ -97,7 +103,7 @@ class ImageCombo(QComboBox):
 
     def _refill(self, _event: Any = None) -> None:
         chosen = self.layer()
-        layers = [layer for layer in self._viewer.layers if isinstance(layer, Image)]
+        layers = [layer for layer in self._viewer.layers if is_image(layer)]
         for layer in self._layers:
             self._listen(layer, False)
         for layer in layers:

@@ -21,18 +21,24 @@ from napari_swin_umamba.plan import Plan
 from napari_swin_umamba.plugin.layer_view import Window
 from napari_swin_umamba.plugin.loaded_model import LoadedModel
 from napari_swin_umamba.plugin.options import SegmentOptions
-from napari_swin_umamba.plugin.provenance import Runtime, describe_origin, describe_runtime
+from napari_swin_umamba.plugin.provenance import (
+    Runtime,
+    describe_origin,
+    describe_run,
+    describe_runtime,
+)
 from napari_swin_umamba.plugin.reading import Reading
-from napari_swin_umamba.plugin.reruns import Candidate
 from napari_swin_umamba.plugin.slice_cache import SliceCache, plane_key
 from napari_swin_umamba.plugin.words import duration
-from napari_swin_umamba.plugin.worker import Channel, Progress
+from napari_swin_umamba.plugin.worker import Channel, Progress, Question
 
 __all__ = [
     "Begun",
+    "Checked",
     "SegmentTask",
     "SegmentedSlice",
     "Summary",
+    "TakeOut",
     "run_segmentation",
 ]
 
@@ -54,9 +60,6 @@ class SegmentTask:
     options: SegmentOptions = SegmentOptions()
     window: Window | None = None
     """Part of each plane; None: whole planes."""
-    candidates: tuple[Candidate, ...] = ()
-    """Result layers of earlier runs over the whole image that this one may be written to if
-    nobody changed them; newest first."""
 
     @property
     def whole(self) -> bool:
@@ -68,6 +71,11 @@ class SegmentTask:
         """The planes."""
         return self.reading.in_window(self.window)
 
+    @property
+    def scope(self) -> str:
+        """What is segmented, as provenance has it."""
+        return "all slices" if self.whole else "slice" if self.window is None else "region"
+
 
 @dataclass(frozen=True)
 class Begun:
@@ -77,10 +85,26 @@ class Begun:
     instances: bool
     """The labels number objects."""
     provenance: dict[str, Any] = field(default_factory=dict)
-    """Model, settings, device, versions: JSON values only."""
+    """Image and model: JSON values only."""
+    run: dict[str, Any] = field(default_factory=dict)
+    """Settings, device, versions: JSON values only."""
     runtime: Runtime | None = None
-    reuse: str | None = None
-    """``layer_id`` of the candidate that may be written to; None: none of them."""
+
+
+class TakeOut(Question):
+    """Asks for what an earlier result holds, before a run over all planes fills it anew.
+
+    The answer is its :class:`~napari_swin_umamba.plugin.reruns.Content`, which the window has taken
+    out of the layer, or None if there is no such layer.
+    """
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What the worker found out about the content that it was given."""
+
+    untouched: bool
+    """Nobody has changed it, so that it may be replaced."""
 
 
 @dataclass(frozen=True)
@@ -146,11 +170,9 @@ def run_segmentation(
         Begun(
             plan=model.plan,
             instances=segmenter.instances,
-            provenance=describe_origin(
-                reading.view.name, model, task.model_path, model_sha256, options, str(device)
-            ),
+            provenance=describe_origin(reading.view.name, model, task.model_path, model_sha256),
+            run=describe_run(options, reading, task.scope, str(device)),
             runtime=describe_runtime(device),
-            reuse=next((c.layer_id for c in task.candidates if c.is_untouched()), None),
         )
     )
     spacing, layout = reading.spacing_in(model.plan.unit), task.layout
@@ -179,12 +201,19 @@ def run_segmentation(
             labels, probabilities = known
             if linker is not None:
                 labels = linker.link(labels, position)
+            if task.whole and position == task.positions[0]:
+                channel.deliver(_check_earlier(channel))
             channel.deliver(SegmentedSlice(position, labels, probabilities))
             progress.slice_done()
     return Summary(
         notes=tuple(note for note in notes if not note.startswith(_SAID_BEFORE)),
         seconds=time.perf_counter() - started,
     )
+
+
+def _check_earlier(channel: Channel) -> Checked:
+    earlier = channel.ask(TakeOut())
+    return Checked(earlier is None or earlier.is_untouched())
 
 
 @contextmanager

@@ -17,10 +17,14 @@ from napari_swin_umamba.images import Image, StoredGrid, read_geometry
 from napari_swin_umamba.images.geometry import spacing_of
 from napari_swin_umamba.images.units import same_length_factor, unit_name
 
-__all__ = ["data_to_world", "grid_of_layer", "turns"]
+__all__ = ["axes_of_layer", "data_to_world", "grid_of_layer", "is_moved", "turns"]
 
-_AXES = {2: "YX", 3: "ZYX", 4: "TZYX"}
-_KNOWN = {"YX", "ZYX", "TYX", "TZYX"}
+_LETTERS = {
+    **dict.fromkeys(("t", "time", "frame", "frames"), "T"),
+    **dict.fromkeys(("z", "plane", "slice"), "Z"),
+    **dict.fromkeys(("y", "row"), "Y"),
+    **dict.fromkeys(("x", "column", "col"), "X"),
+}
 
 
 def data_to_world(meta: Mapping[str, Any], ndim: int) -> np.ndarray:
@@ -34,6 +38,38 @@ def data_to_world(meta: Mapping[str, Any], ndim: int) -> np.ndarray:
     matrix[:ndim, ndim] = meta.get("translate", np.zeros(ndim))
     affine = meta.get("affine")
     return matrix if affine is None else np.asarray(affine, dtype=float) @ matrix
+
+
+def axes_of_layer(name: str, ndim: int, meta: Mapping[str, Any]) -> tuple[str, tuple[int, ...]]:
+    """Return the axes that a file gets, out of T, Z, Y, X, and which of the layer's each one is.
+
+    Labels (or a unit of time) say which axis is which; axes that nobody named are taken in their
+    order, a first of four as time.
+
+    Raises
+    ------
+    InputError
+        There are no 2 to 4 axes, or there is time and not two or three others.
+    """
+    if not 2 <= ndim <= 4:
+        raise InputError(
+            f"{name}: the layer has {ndim} axes, files hold 2 to 4 (T, Z, Y, X); save a part of it"
+        )
+    labels = [str(label).lower() for label in meta.get("axis_labels") or ()]
+    letters = [_LETTERS.get(label) for label in labels] or [None] * ndim
+    units = [str(unit) for unit in meta.get("units") or ()] or [""] * ndim
+    times = [axis for axis in range(ndim) if letters[axis] == "T" or units[axis].endswith("second")]
+    if not times and ndim == 4:
+        times = [0]
+    space = [axis for axis in range(ndim) if axis not in times[:1]]
+    if not 2 <= len(space) <= 3:
+        raise InputError(
+            f"{name}: the layer has {len(space)} axes beside time, files hold 2 or 3 (Z, Y, X)"
+        )
+    names = "ZYX"[-len(space) :]
+    if sorted(str(letters[axis]) for axis in space) == sorted(names):
+        space.sort(key=lambda axis: names.index(str(letters[axis])))
+    return ("T" if times else "") + names, (*times[:1], *space)
 
 
 def grid_of_layer(name: str, shape: tuple[int, ...], meta: Mapping[str, Any]) -> Image:
@@ -52,21 +88,20 @@ def grid_of_layer(name: str, shape: tuple[int, ...], meta: Mapping[str, Any]) ->
     Returns
     -------
     Image
-        Without values.
+        Without values, its axes in the order of :func:`axes_of_layer`.
 
     Raises
     ------
     InputError
-        The layer has more than 4 axes, or its transform mixes time and space.
+        The axes do not fit a file, or the layer's transform mixes time and space.
     """
     ndim = len(shape)
-    if ndim not in _AXES:
-        raise InputError(
-            f"{name}: the layer has {ndim} axes, files hold 2 to 4 (T, Z, Y, X); save a part of it"
-        )
-    labels = "".join(str(label).upper() for label in meta.get("axis_labels") or ())
-    axes = labels if labels in _KNOWN and len(labels) == ndim else _AXES[ndim]
-    matrix = data_to_world(meta, ndim)
+    axes, order = axes_of_layer(name, ndim, meta)
+    shape = tuple(shape[axis] for axis in order)
+    # napari's world has the layer's axes: both sides of the matrix change places.
+    corners = [*order, ndim]
+    matrix = data_to_world(meta, ndim)[np.ix_(corners, corners)]
+    units = [str(meta["units"][axis]) for axis in order] if meta.get("units") else []
     first = int(axes.startswith("T"))
     if first and (matrix[0, 1:ndim].any() or matrix[1:ndim, 0].any()):
         raise InputError(
@@ -74,7 +109,7 @@ def grid_of_layer(name: str, shape: tuple[int, ...], meta: Mapping[str, Any]) ->
             "the layer's rotation and shear"
         )
     affine = matrix[first:, first:]
-    unit = _to_one_unit(affine, meta, first)
+    unit = _to_one_unit(affine, units[first:])
     array = np.broadcast_to(np.zeros((), np.uint8), shape)
     rank = len(affine) - 1
     time = (float(matrix[0, 0]), float(matrix[0, ndim])) if first else (1.0, 0.0)
@@ -93,9 +128,14 @@ def turns(image: Image) -> bool:
     )
 
 
-def _to_one_unit(affine: np.ndarray, meta: Mapping[str, Any], first: int) -> str | None:
+def is_moved(image: Image) -> bool:
+    """Whether a grid begins elsewhere than at the world's origin."""
+    return image.affine is not None and bool(np.abs(image.affine[:-1, -1]).max() > 0)
+
+
+def _to_one_unit(affine: np.ndarray, units: list[str]) -> str | None:
     """Bring the rows of an affine to the unit of its last axis, in place; None: no length."""
-    names = [unit_name(str(unit)) for unit in (meta.get("units") or ())][first:]
+    names = [unit_name(unit) for unit in units]
     if len(names) != len(affine) - 1 or None in names:
         return None
     for row, name in enumerate(names):

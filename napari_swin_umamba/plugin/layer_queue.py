@@ -24,9 +24,17 @@ class LayerQueue:
         self.waiting = list(layers)
         self.total, self.problems = len(self.waiting), []
 
-    def drop(self, layer: Any) -> None:
-        """Take a layer out that was removed from the viewer."""
-        if layer in self.waiting:
+    def drop(self, layer: Any, runs: bool = False) -> None:
+        """Take a layer out that was removed from the viewer.
+
+        Parameters
+        ----------
+        layer
+            Any layer.
+        runs
+            Whether it is the one that is being segmented.
+        """
+        if layer in self.waiting or (runs and self.total):
             self.waiting = [other for other in self.waiting if other != layer]
             self.note(layer, "It was removed.")
 

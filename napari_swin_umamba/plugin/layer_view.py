@@ -41,6 +41,8 @@ class LayerView:
     """False if the viewer stands beside the layer, so that none of it is shown."""
     in_3d: bool = False
     """The viewer shows volumes, not slices; ``index`` is what its sliders had in 2D."""
+    skew: tuple[tuple[float, ...], ...] = ()
+    """Cosines of the angles between the axes in the world, (n, n); empty: right angles."""
     visible: Window | None = None
     """First and behind-the-last row, first and behind-the-last column of what is inside the
     canvas, counted on the finest level; None if that is everything, nothing or not known."""
@@ -78,6 +80,7 @@ def view_of_layer(layer: Any, dims: Any) -> LayerView:
         ),
         in_view=not any(beside),
         in_3d=dims.ndisplay == 3,
+        skew=_cosines(matrix[:ndim, :ndim]),
         visible=None if dims.ndisplay == 3 else _visible(layer, shape, order),
     )
 
@@ -113,6 +116,15 @@ def data_to_world(layer: Any) -> np.ndarray:
         matrix[:ndim, axis] = step - origin
     matrix[:ndim, ndim] = origin
     return matrix
+
+
+def _cosines(matrix: np.ndarray) -> tuple[tuple[float, ...], ...]:
+    """Cosines of the angles between the columns; empty if these are at right angles."""
+    directions = matrix / np.linalg.norm(matrix, axis=0)
+    cosines = directions.T @ directions
+    if np.allclose(cosines, np.eye(len(cosines)), atol=1e-6):
+        return ()
+    return tuple(tuple(float(value) for value in row) for row in cosines)
 
 
 def _layer_order(order: tuple[int, ...], ndim: int) -> tuple[int, ...]:

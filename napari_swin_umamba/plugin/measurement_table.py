@@ -85,6 +85,17 @@ class MeasurementTable(QWidget):
         if measurements.rows:  # the last object has the longest number
             last = self.view.sizeHintForIndex(model.index(len(measurements.rows) - 1, 0)).width()
             self.view.setColumnWidth(0, max(last + 1, self.view.columnWidth(0)))
+        self._show_rows(True)
+
+    def show_problem(self, name: str, why: str) -> None:
+        """Say why there is no table of a Labels layer."""
+        self.measurements = None
+        self.title.setText(f"{name}: no table. {why}")
+        self._show_rows(False)
+
+    def _show_rows(self, shown: bool) -> None:
+        for widget in (self.view, self.copy_button, self.save_button):
+            widget.setVisible(shown)
         self.show()
 
     def clear(self) -> None:

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 from napari.layers import Labels
 from qtpy.QtCore import QObject, QTimer, Signal
 
+from napari_swin_umamba.errors import InputError
 from napari_swin_umamba.plan import SegmentationClass
 from napari_swin_umamba.plugin.reading import Reading
+from napari_swin_umamba.plugin.reruns import digest
 from napari_swin_umamba.plugin.runner import Runner
 from napari_swin_umamba.plugin.worker import Channel, Failure
 
@@ -29,7 +31,8 @@ class Measured:
     """What is counted, and how large its pixels are."""
 
     layer: Labels
-    spacing: tuple[float, ...] | None
+    pixel_size: float | None
+    """Area or volume in `unit`; None: not known."""
     unit: str | None
     axes: str
     """One letter for each axis of the layer, of T, Z, Y, X."""
@@ -45,22 +48,34 @@ class Measured:
         instances: bool,
     ) -> Measured:
         """Describe the result of a run."""
-        spatial = iter("ZYX"[-len(reading.spatial_axes) :])
-        axes = "".join("T" if reading.is_time(a) else next(spatial, "?") for a in reading.kept_axes)
-        return cls(layer, reading.volume_spacing, reading.unit, axes, classes, instances)
+        spatial = reading.spatial_axes[-3:]
+        letters = dict(zip(spatial, "ZYX"[-len(spatial) :], strict=True))
+        # More axes than a space has, and nobody said what the first ones are: frames.
+        axes = "".join(letters.get(axis, "T") for axis in reading.kept_axes)
+        return cls(layer, reading.pixel_size(spatial), reading.unit, axes, classes, instances)
+
+    def same_sizes(self, other: Measured) -> bool:
+        """Whether another one would count the same."""
+        return (self.pixel_size, self.unit, self.axes) == (
+            other.pixel_size,
+            other.unit,
+            other.axes,
+        )
 
 
 class Measurer(QObject):
     """Counts one layer at a time."""
 
     measured = Signal(str, object)
-    """Name of the layer, and its ``Measurements``; None if it cannot be counted."""
+    """Name of the layer, and its ``Measurements``, or a ``Failure`` if it cannot be counted."""
 
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
         self._runner = Runner(self)
         self._runner.ended.connect(self._show)
         self._target: Measured | None = None
+        self._counted: tuple[str, str] | None = None
+        """Name and digest of what was counted last."""
         self._stale = False
         self._disconnect: list[Callable[[], object]] = []
         self._settle = QTimer(self)
@@ -74,19 +89,20 @@ class Measurer(QObject):
             disconnect()
         self._disconnect.clear()
         self._settle.stop()
-        self._target = target
+        self._target, self._counted = target, None
         if target is None:
             return
         events = target.layer.events
-        for event in (events.labels_update, events.data, events.name):
+        # set_data: napari redraws the layer. That is all it says of undo and redo.
+        for event in (events.labels_update, events.data, events.set_data, events.name):
             event.connect(self._on_change)
             self._disconnect.append(partial(event.disconnect, self._on_change))
         self._measure()
 
     @property
-    def layer(self) -> Labels | None:
-        """The layer that is counted."""
-        return None if self._target is None else self._target.layer
+    def target(self) -> Measured | None:
+        """What is counted."""
+        return self._target
 
     def shut_down(self) -> None:
         """Let go of the layer."""
@@ -103,26 +119,46 @@ class Measurer(QObject):
             self._stale = True
             return
         self._stale = False
-        self._runner.start(partial(_measure, self._target, self._target.layer.data))
+        layer = self._target.layer
+        self._runner.start(partial(_measure, self._target, layer.name, layer.data, self._counted))
 
     def _show(self, outcome: Any) -> None:
         if self._stale:
             self._measure()
-        elif self._target is not None:
-            usable = None if isinstance(outcome, Failure) else outcome
-            self.measured.emit(self._target.layer.name, usable)
+        elif self._target is not None and outcome is not None:
+            name = self._target.layer.name
+            if isinstance(outcome, Failure):
+                self.measured.emit(name, outcome)
+            else:
+                measurements, self._counted = outcome
+                self.measured.emit(name, measurements)
 
 
-def _measure(target: Measured, data: Any, _channel: Channel) -> Measurements:
+def _measure(
+    target: Measured,
+    name: str,
+    data: Any,
+    counted: tuple[str, str] | None,
+    _channel: Channel,
+) -> tuple[Measurements, tuple[str, str]] | None:
+    """Count, unless just that was counted before: most redraws come from the slider."""
     from napari_swin_umamba.segmentation import measure_labels
 
+    if target.axes.count("T") > 1:
+        raise InputError(
+            f"sizes are counted in layers of up to 4 axes (T, Z, Y, X), and this one has "
+            f"{len(target.axes)}"
+        )
+    now = name, digest(data)
+    if now == counted:
+        return None
     measurements = measure_labels(
         data,
-        spacing=target.spacing,
+        pixel_size=target.pixel_size,
         unit=target.unit,
         classes=target.classes,
         instances=target.instances,
         axes=target.axes,
     )
     measurements.summary()  # kept: with 100,000 objects it would keep the window for 0.2 s
-    return measurements
+    return measurements, now

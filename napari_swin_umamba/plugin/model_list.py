@@ -11,7 +11,7 @@ from napari_swin_umamba.plan import Plan
 from napari_swin_umamba.plugin.words import count, describe_finding, length, sentence
 from napari_swin_umamba.segmentation import ModelInfo, bundled_models, read_model_header
 
-__all__ = ["ModelChoice", "list_models", "read_choice", "titles"]
+__all__ = ["ModelChoice", "file_stamp", "list_models", "read_choice", "titles"]
 
 _NETWORKS = {
     "swin-umamba": "Swin-UMamba",
@@ -31,6 +31,8 @@ class ModelChoice:
     """None if the file cannot be used; then ``problem`` says why."""
     info: ModelInfo = field(default_factory=ModelInfo)
     problem: str = ""
+    stamp: tuple[int, int] | None = None
+    """Time of change (ns) and size of the file when it was read; None: there was none."""
 
     def summary(self) -> str:
         """One line: what it finds, channels, pixel size, network, licence."""
@@ -100,8 +102,18 @@ def titles(choices: Sequence[ModelChoice]) -> list[str]:
 def read_choice(path: str | Path, bundled: bool = False) -> ModelChoice:
     """Read what a model file says about itself; a bad file yields a choice with a problem."""
     path = Path(path)
+    stamp = file_stamp(path)
     try:
         plan, name, info = read_model_header(path)
     except InputError as error:
-        return ModelChoice(path.stem, path, bundled, problem=sentence(str(error)))
-    return ModelChoice(name, path, bundled, plan, info)
+        return ModelChoice(path.stem, path, bundled, problem=sentence(str(error)), stamp=stamp)
+    return ModelChoice(name, path, bundled, plan, info, stamp=stamp)
+
+
+def file_stamp(path: Path) -> tuple[int, int] | None:
+    """Time of change (ns) and size of a file, to notice that it was replaced; None: it is gone."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size

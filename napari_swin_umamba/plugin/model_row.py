@@ -7,7 +7,13 @@ from pathlib import Path
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QPushButton, QWidget
 
-from napari_swin_umamba.plugin.model_list import ModelChoice, list_models, read_choice, titles
+from napari_swin_umamba.plugin.model_list import (
+    ModelChoice,
+    file_stamp,
+    list_models,
+    read_choice,
+    titles,
+)
 from napari_swin_umamba.plugin.parts import make_narrow
 from napari_swin_umamba.plugin.settings import Settings
 
@@ -44,6 +50,21 @@ class ModelRow(QWidget):
         """Return the model chosen."""
         index = self.combo.currentIndex()
         return self._choices[index] if 0 <= index < len(self._choices) else None
+
+    def reread_if_replaced(self) -> None:
+        """Read the model chosen again if its file was replaced; ``chosen`` follows."""
+        choice = self.choice()
+        if choice is None:
+            return
+        stamp = file_stamp(choice.path)
+        if stamp is None or stamp == choice.stamp:
+            return  # a file that is gone is told of by the run that needs it
+        index = self.combo.currentIndex()
+        self._choices[index] = read_choice(choice.path, choice.bundled)
+        for place, title in enumerate(titles(self._choices)):
+            self.combo.setItemText(place, title)
+        self.combo.setItemData(index, self._choices[index].details(), Qt.ItemDataRole.ToolTipRole)
+        self.chosen.emit()
 
     def reload(self) -> None:
         """Read the list again; the model chosen last stays chosen."""

@@ -11,14 +11,21 @@ from typing import TYPE_CHECKING
 from pydantic import JsonValue
 
 from napari_swin_umamba.plugin.options import SegmentOptions
-from napari_swin_umamba.plugin.words import count
+from napari_swin_umamba.plugin.reading import Reading
+from napari_swin_umamba.plugin.words import axis_name, count
 
 if TYPE_CHECKING:
     import torch
 
     from napari_swin_umamba.segmentation import Model
 
-__all__ = ["Runtime", "describe_origin", "describe_runtime"]
+__all__ = [
+    "Runtime",
+    "describe_origin",
+    "describe_run",
+    "describe_runtime",
+    "describe_settings",
+]
 
 _PACKAGES = ("napari", "torch", "numba", "numpy")
 
@@ -34,14 +41,9 @@ class Runtime:
 
 
 def describe_origin(
-    image: str,
-    model: Model,
-    model_path: Path,
-    model_sha256: str,
-    options: SegmentOptions,
-    device: str,
+    image: str, model: Model, model_path: Path, model_sha256: str
 ) -> dict[str, JsonValue]:
-    """Return model, settings and versions, as a result layer keeps them in its metadata.
+    """Return what all of a result layer comes from, as it keeps it in its metadata.
 
     Parameters
     ----------
@@ -49,15 +51,7 @@ def describe_origin(
         Name of the image layer.
     model, model_path, model_sha256
         What segments, its file, and that file's hash.
-    options
-        Settings of the run.
-    device
-        What computes.
     """
-    from importlib.metadata import version
-
-    from napari_swin_umamba import __version__
-
     return {
         "image": image,
         "model": model.name,
@@ -66,19 +60,53 @@ def describe_origin(
         "licence": model.info.licence,
         "architecture": model.plan.architecture,
         "classes": {str(item.id): item.name for item in model.plan.label_classes},
-        "settings": {
-            "objects": options.objects,
-            "overlap": options.overlap,
-            "mirror": options.mirror,
-            "resample": options.resample,
-            "device": device,
-        },
+    }
+
+
+def describe_run(
+    options: SegmentOptions, reading: Reading, scope: str, device: str
+) -> dict[str, JsonValue]:
+    """Return how slices of a result layer were made: settings, versions, time.
+
+    Parameters
+    ----------
+    options
+        Settings of the run.
+    reading
+        How the layer was read, corrections included.
+    scope
+        ``"all slices"``, ``"slice"`` or ``"region"``.
+    device
+        What computes.
+    """
+    from importlib.metadata import version
+
+    from napari_swin_umamba import __version__
+
+    return {
+        "scope": scope,
+        "settings": describe_settings(options, reading),
+        "device": device,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "version": __version__,
         "software": {
             "python": platform.python_version(),
             **{name: version(name) for name in _PACKAGES},
         },
+    }
+
+
+def describe_settings(options: SegmentOptions, reading: Reading) -> dict[str, JsonValue]:
+    """Return all that decides on the labels of a slice, beside the image and the model."""
+    return {
+        "objects": options.objects,
+        "overlap": options.overlap,
+        "mirror": options.mirror,
+        "resample": options.resample,
+        "slices_along": [axis_name(reading, axis) for axis in reading.fixed_axes],
+        "channel_axis": reading.channel_axis,
+        "spacing": None if reading.spacing is None else list(reading.spacing),
+        "unit": reading.unit,
     }
 
 

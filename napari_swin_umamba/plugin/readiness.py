@@ -9,7 +9,13 @@ from napari_swin_umamba.plugin.layer_view import LayerView
 from napari_swin_umamba.plugin.model_list import ModelChoice
 from napari_swin_umamba.plugin.options import SegmentOptions
 from napari_swin_umamba.plugin.preflight import Finding, look_ahead
-from napari_swin_umamba.plugin.reading import Correction, Reading, read_layer, why_not
+from napari_swin_umamba.plugin.reading import (
+    Correction,
+    Reading,
+    read_layer,
+    why_no_preview,
+    why_not,
+)
 from napari_swin_umamba.plugin.result_layer import result_name
 from napari_swin_umamba.plugin.words import axis_name, describe_reading, times
 
@@ -26,6 +32,8 @@ class Readiness:
     reading: Reading | None = None
     blocked: str | None = None
     """Why nothing can be run; None: it can."""
+    preview_blocked: str | None = None
+    """Why the slice shown cannot be segmented on its own; None: it can."""
     blocked_kind: Literal["hint", "warning"] = "hint"
     """``hint``: something is yet to be chosen; ``warning``: what is chosen does not fit."""
     findings: tuple[Finding, ...] = ()
@@ -85,6 +93,7 @@ def assess(
     return Readiness(
         reading=reading,
         blocked=blocked,
+        preview_blocked=blocked or why_no_preview(reading),
         blocked_kind="hint" if choice is None else "warning",
         findings=findings,
         model_text=model_text,

@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import prod
 from typing import Literal
+
+import numpy as np
 
 from napari_swin_umamba.images.slices import Position, SliceLayout
 from napari_swin_umamba.plan import Plan
 from napari_swin_umamba.plugin.layer_view import LayerView
 
-__all__ = ["Correction", "Reading", "is_channel_label", "read_layer", "why_not"]
+__all__ = ["Correction", "Reading", "is_channel_label", "read_layer", "why_no_preview", "why_not"]
 
 _CHANNEL_LABELS = frozenset({"c", "ch", "channel", "channels"})
 _TIME_LABELS = frozenset({"t", "time", "frame", "frames"})
@@ -125,6 +128,20 @@ class Reading:
             return None
         return tuple(self.step(axis) for axis in self.spatial_axes)
 
+    def pixel_size(self, axes: Sequence[int]) -> float | None:
+        """Area or volume that a pixel takes up along some axes, in :attr:`unit`; None: not known.
+
+        Also where axes are not at right angles: the root of Gram's determinant.
+        """
+        units = {self.view.units[axis] for axis in axes}
+        if self.unit is None or (self.correction.spacing is None and len(units) > 1):
+            return None
+        size = prod(self.step(axis) for axis in axes)
+        if self.view.skew:
+            cosines = np.array(self.view.skew)[np.ix_(axes, axes)]
+            size *= float(np.sqrt(max(0.0, np.linalg.det(cosines))))
+        return size
+
     @property
     def coarser_axis(self) -> int | None:
         """Axis with clearly coarser spacing than the one that slices follow; None: there is none.
@@ -193,8 +210,6 @@ def why_not(reading: Reading, plan: Plan) -> str | None:
         )
     if view.dtype.kind not in "buif":
         return f"“{view.name}” holds {view.dtype}, not numbers. Choose another image."
-    if not view.in_view:
-        return f"No slice of “{view.name}” is shown. Move the slider until you see the image."
     has, wants = reading.layout.channels, plan.in_channels
     if view.colours and (plan.rgb or wants in (1, 3)):
         return None
@@ -210,6 +225,13 @@ def why_not(reading: Reading, plan: Plan) -> str | None:
             "Stack), or say under Edit… which axis holds them."
         )
     )
+
+
+def why_no_preview(reading: Reading) -> str | None:
+    """Say why the slice shown cannot be segmented on its own; None if it can."""
+    if reading.view.in_view:
+        return None
+    return f"No slice of “{reading.view.name}” is shown. Move the slider until you see the image."
 
 
 def _count(number: int, noun: str) -> str:

@@ -9,7 +9,7 @@ new layer (docs/decisions/0031).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,14 +18,14 @@ import numpy as np
 from napari_swin_umamba.plugin.result_layer import METADATA_KEY, Index, Place
 
 __all__ = [
-    "Candidate",
+    "Content",
     "digest",
-    "largest_number_elsewhere",
     "may_write",
+    "newest_result",
     "note_written",
     "origin",
-    "results_of",
-    "untouched_results",
+    "run_of",
+    "sliced_otherwise",
 ]
 
 
@@ -34,117 +34,139 @@ def digest(labels: np.ndarray) -> str:
     return hashlib.sha1(np.ascontiguousarray(labels).data, usedforsecurity=False).hexdigest()
 
 
-def origin(image_id: str, model_path: str, instances: bool) -> dict[str, Any]:
-    """Return what makes two runs the same: the image layer, the model, classes or objects."""
-    return {"image_id": image_id, "model_path": model_path, "instances": instances}
+def origin(
+    image_id: str, model_path: str, instances: bool, sliced_along: tuple[int, ...]
+) -> dict[str, Any]:
+    """Return what makes two runs the same kind: image, model, classes or objects, slice axes.
+
+    Parameters
+    ----------
+    image_id
+        ``unique_id`` of the image layer.
+    model_path
+        File of the model.
+    instances
+        Whether objects are numbered.
+    sliced_along
+        Axes of the image that slices follow: slices across other axes would cut through these.
+    """
+    return {
+        "image_id": image_id,
+        "model_path": model_path,
+        "instances": instances,
+        "sliced_along": list(sliced_along),
+    }
 
 
-def results_of(
+def newest_result(
     layers: Iterable[Any], place: Place, source: dict[str, Any], dtype: np.dtype[Any]
-) -> Iterator[Any]:
-    """Go through the layers that earlier runs of the same kind wrote, newest first.
+) -> Any | None:
+    """Return the layer that the newest run of the same kind wrote; None: there is none.
 
     Parameters
     ----------
     layers
         All layers of the viewer, oldest first.
     place
-        Size wanted; a region's layer may have another size, since it is moved.
+        Size wanted, and which slice or region if the layer is for one only.
     source
-        From :func:`origin`.
+        From :func:`origin`; with ``model_sha256`` if that is known: a model file may be replaced by
+        another.
     dtype
         Type of the labels to write.
     """
+    wanted = {**source, "place": place.kind, "only": place.only}
     for layer in reversed(list(layers)):
         ours = layer.metadata.get(METADATA_KEY)
-        if not isinstance(ours, dict) or any(ours.get(key) != source[key] for key in source):
+        if not isinstance(ours, dict) or any(ours.get(key) != wanted[key] for key in wanted):
             continue
         if ours.get("layer_id") != str(layer.unique_id):
             continue  # a copy that a person made, metadata and all: to keep, one may assume
         data = layer.data
-        if not isinstance(data, np.ndarray) or data.dtype != dtype or data.ndim != len(place.shape):
+        if isinstance(data, np.ndarray) and data.dtype == dtype and data.shape == place.shape:
+            return layer
+    return None
+
+
+def sliced_otherwise(layers: Iterable[Any], source: dict[str, Any]) -> bool:
+    """Whether there are results of the same kind but for the axis that slices follow.
+
+    Parameters
+    ----------
+    layers
+        All layers of the viewer.
+    source
+        From :func:`origin`.
+    """
+    same = {key: value for key, value in source.items() if key != "sliced_along"}
+    for layer in layers:
+        ours = layer.metadata.get(METADATA_KEY)
+        if not isinstance(ours, dict) or any(ours.get(key) != same[key] for key in same):
             continue
-        if ours.get("place") == place.kind and (
-            place.kind == "region" or data.shape == place.shape
-        ):
-            yield layer
+        if ours["sliced_along"] != source["sliced_along"]:
+            return True
+    return False
 
 
 def may_write(layer: Any, key: str, index: Index) -> bool:
     """Whether a slice of a result layer holds nothing that a person made."""
-    ours, current = layer.metadata[METADATA_KEY], layer.data[index]
+    current = layer.data[index]
+    written = layer.metadata[METADATA_KEY].get("slices", {}).get(key)
+    return not current.any() if written is None else bool(written["digest"] == digest(current))
+
+
+def note_written(layer: Any, key: str, labels: np.ndarray, run: dict[str, Any]) -> None:
+    """Remember in a layer's metadata what was just written to a slice of it, and by which run.
+
+    Parameters
+    ----------
+    layer
+        A result layer.
+    key
+        The slice.
+    labels
+        What was written.
+    run
+        Settings and versions. Runs that differ in nothing but their time are one.
+    """
+    ours = layer.metadata[METADATA_KEY]
+    runs: list[dict[str, Any]] = ours.setdefault("runs", [])
+    same = [number for number, other in enumerate(runs) if _timeless(other) == _timeless(run)]
+    if not same:
+        runs.append(run)
+    number = same[0] if same else len(runs) - 1
+    ours.setdefault("slices", {})[key] = {"digest": digest(labels), "run": number}
+
+
+def run_of(layer: Any, key: str) -> dict[str, Any] | None:
+    """Return what :func:`note_written` was told about a slice; None: nothing was written."""
+    ours = layer.metadata[METADATA_KEY]
     written = ours.get("slices", {}).get(key)
-    if written is None:
-        # A layer that holds one slice only is for that slice.
-        return ours.get("only") in (None, key) and not current.any()
-    return bool(written == digest(current))
+    return None if written is None else ours["runs"][written["run"]]
 
 
-def note_written(layer: Any, key: str, labels: np.ndarray) -> None:
-    """Remember in a layer's metadata what was just written to a slice of it."""
-    layer.metadata[METADATA_KEY].setdefault("slices", {})[key] = digest(labels)
+def _timeless(run: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in run.items() if key != "created"}
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """A result of the whole image's size that a run over all slices may replace, as plain values.
+class Content:
+    """What was taken out of a result layer that a run over all slices is to fill anew.
 
-    Looking at all of it takes long for a large volume, so the worker does it
-    (:meth:`is_untouched`), and the window watches for changes until the worker has answered.
+    Looking at all of it takes long for a large volume, so the worker does it, after it was taken
+    out: nobody can paint on it any more, and no change can slip in between look and replacement.
     """
 
-    layer_id: str
     data: np.ndarray
-    slices: dict[str, str]
-    """Digest by :func:`~napari_swin_umamba.plugin.result_layer.slice_key`."""
+    digests: dict[str, str]
+    """By :func:`~napari_swin_umamba.plugin.result_layer.slice_key`."""
     places: tuple[tuple[str, Index], ...]
     """Key and index of every slice that the data has."""
 
     def is_untouched(self) -> bool:
         """Whether every slice is what we wrote, or empty where we wrote nothing."""
         for key, index in self.places:
-            current, written = self.data[index], self.slices.get(key)
+            current, written = self.data[index], self.digests.get(key)
             if current.any() if written is None else written != digest(current):
                 return False
         return True
-
-
-def untouched_results(
-    layers: Iterable[Any],
-    place: Place,
-    source: dict[str, Any],
-    dtype: np.dtype[Any],
-    places: Iterable[tuple[str, Index]],
-) -> tuple[Candidate, ...]:
-    """Return the results that a run over all slices may replace if nobody changed them.
-
-    Parameters
-    ----------
-    layers, place, source, dtype
-        As for :func:`results_of`.
-    places
-        Key and index of every slice.
-    """
-    every = tuple(places)
-    return tuple(
-        Candidate(
-            str(layer.unique_id),
-            layer.data,
-            dict(layer.metadata[METADATA_KEY].get("slices", {})),
-            every,
-        )
-        for layer in results_of(layers, place, source, dtype)
-    )
-
-
-def largest_number_elsewhere(data: np.ndarray, index: Index) -> int:
-    """Return the largest label outside a slice, so that objects of all slices stay apart."""
-    largest = 0
-    for position, place in enumerate(index):
-        if isinstance(place, slice):
-            continue
-        # All but the slice as views: what lies before and behind it along each fixed axis.
-        for part in (slice(0, place), slice(place + 1, None)):
-            slab = data[(*index[:position], part)]
-            largest = max(largest, int(slab.max(initial=0)))
-    return largest

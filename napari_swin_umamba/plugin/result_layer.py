@@ -20,6 +20,7 @@ __all__ = [
     "Place",
     "class_colors",
     "class_features",
+    "is_result",
     "label_dtype",
     "place_result",
     "result_name",
@@ -46,6 +47,8 @@ class Place:
     shape: tuple[int, ...]
     offset: tuple[int, ...] | None = None
     """Position in the image of the layer's first pixel; None: the image's first."""
+    only: str | None = None
+    """The slice or the part of one that the layer is for; None: for all slices."""
 
     def index(self, target: Index) -> Index:
         """Turn an index into labels of the image's size into one into this layer."""
@@ -101,7 +104,10 @@ def place_result(
         start, stop = (places[axis], places[axis] + 1) if axis in places else spans[axis]
         sizes.append(stop - start)
         offset.append(start)
-    return Place("slice" if window is None else "region", tuple(sizes), tuple(offset))
+    only = slice_key(layout.fixed_axes, position)
+    if window is not None:
+        only += " " + " ".join(f"{start}-{stop}" for start, stop in window)
+    return Place("slice" if window is None else "region", tuple(sizes), tuple(offset), only.strip())
 
 
 def slice_key(axes: Sequence[int], position: Position) -> str:
@@ -112,6 +118,11 @@ def slice_key(axes: Sequence[int], position: Position) -> str:
 def result_name(image: str, model: str) -> str:
     """Name of the Labels layer; napari adds a number if it is taken."""
     return f"{image} – {model}"
+
+
+def is_result(layer: Any) -> bool:
+    """Whether a run of ours made a layer: labels, or probabilities beside them."""
+    return METADATA_KEY in layer.metadata
 
 
 def label_dtype(plan: Plan, instances: bool) -> np.dtype[Any]:

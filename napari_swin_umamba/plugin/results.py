@@ -4,73 +4,47 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Image, Labels
-from napari.utils.colormaps import Colormap, DirectLabelColormap
 
-from napari_swin_umamba.plan import Plan, SegmentationClass
 from napari_swin_umamba.plugin.job import Begun, SegmentedSlice, SegmentTask
-from napari_swin_umamba.plugin.layer_view import data_to_world
-from napari_swin_umamba.plugin.reruns import (
-    Candidate,
+from napari_swin_umamba.plugin.numbering import (
     largest_number_elsewhere,
+    numbered_like,
+    same_objects,
+)
+from napari_swin_umamba.plugin.probabilities import probability_of, show_probability_layers
+from napari_swin_umamba.plugin.reruns import (
+    Content,
     may_write,
+    newest_result,
     note_written,
     origin,
-    results_of,
-    untouched_results,
+    run_of,
+    sliced_otherwise,
 )
 from napari_swin_umamba.plugin.result_layer import (
     METADATA_KEY,
     Index,
-    class_colors,
-    class_features,
     label_dtype,
     place_result,
     result_name,
     slice_key,
 )
-from napari_swin_umamba.plugin.transform import matrix_of_transform, result_transform
+from napari_swin_umamba.plugin.result_making import make_labels_layer
+from napari_swin_umamba.plugin.transform import move_layer, result_transform, same_place
+from napari_swin_umamba.plugin.words import axis_name
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-__all__ = ["ResultWriter", "find_candidates", "is_edited"]
+__all__ = ["ResultWriter"]
 
 _REFRESH_INTERVAL = 0.25
 """Seconds between two redraws of a layer that is being filled: a redraw takes up to 40 ms."""
-
-
-def find_candidates(
-    viewer: ViewerModel, image: Image, task: SegmentTask, plan: Plan, instances: bool
-) -> tuple[Candidate, ...]:
-    """Return the layers that a run over all slices may replace if they are untouched."""
-    dtype = label_dtype(plan, instances)
-    place = place_result(task.reading, dtype, whole=True)
-    source = origin(str(image.unique_id), str(task.model_path), instances)
-    layout = task.layout
-    places = (
-        (slice_key(layout.fixed_axes, position), layout.target(position))
-        for position in layout.positions()
-    )
-    return untouched_results(viewer.layers, place, source, dtype, places)
-
-
-def is_edited(
-    viewer: ViewerModel, image: Image, task: SegmentTask, plan: Plan, instances: bool
-) -> bool:
-    """Whether the newest result for a slice was changed there by a person."""
-    dtype, position = label_dtype(plan, instances), task.positions[0]
-    place = place_result(task.reading, dtype, position=position, window=task.window)
-    source = origin(str(image.unique_id), str(task.model_path), instances)
-    key = slice_key(task.layout.fixed_axes, position)
-    index = place.index(task.layout.target(position))
-    for layer in results_of(viewer.layers, place, source, dtype):
-        if layer.metadata[METADATA_KEY].get("only") in (None, key):
-            return not may_write(layer, key, index)
-    return False
 
 
 class ResultWriter:
@@ -82,10 +56,12 @@ class ResultWriter:
         image: Image,
         task: SegmentTask,
         begun: Begun,
-        changed: frozenset[str] = frozenset(),
         keep_selection: bool = False,
     ) -> None:
-        """Find or make the layers.
+        """Find or make the Labels layer.
+
+        For a run over all slices an earlier result is emptied: :attr:`taken` is what it held, and
+        :meth:`settle` or :meth:`close` must follow.
 
         Parameters
         ----------
@@ -97,8 +73,6 @@ class ResultWriter:
             What is segmented of it.
         begun
             What the worker said about the model.
-        changed
-            Layers (``unique_id``) that a person changed since the worker looked at them.
         keep_selection
             Leave the active layer active, for results that nobody asked for by a click.
         """
@@ -107,206 +81,240 @@ class ResultWriter:
         self._dtype = label_dtype(begun.plan, begun.instances)
         self._redrawn = time.perf_counter()  # napari draws what is made or emptied here
         self._stale = False
+        self._keep_selection = keep_selection
         self._largest: int | None = None
+        self._probabilities: dict[int, Image] | None = None
         self.written = 0
         """Slices written."""
         self.kept = 0
         """Slices that a person changed meanwhile, and that were therefore left as they are."""
+        self.taken: Content | None = None
+        """What the layer held before."""
         position = () if task.whole else task.positions[0]
         self._place = place_result(
             task.reading, self._dtype, whole=task.whole, position=position, window=task.window
         )
-        self._source = origin(str(image.unique_id), begun.provenance["model_path"], begun.instances)
-        selection = set(viewer.layers.selection) if keep_selection else None
-        found = self._replaceable(changed) if task.whole else self._writable()
+        self._source = origin(
+            str(image.unique_id),
+            begun.provenance["model_path"],
+            begun.instances,
+            self._layout.fixed_axes,
+        )
+        same_file = {"model_sha256": begun.provenance.get("model_sha256")}
+        found = newest_result(
+            viewer.layers, self._place, {**self._source, **same_file}, self._dtype
+        )
+        if found is not None and not task.whole and not self._is_writable(found):
+            found = None
         self.is_new = found is None
-        self.layer: Labels = self._new_layer() if found is None else found
-        self._probabilities = self._probability_layers() if task.options.probabilities else {}
-        if found is not None:
-            self.layer.metadata[METADATA_KEY].update(begun.provenance)
-            self._move_to_image(self.layer)
-        else:
-            viewer.add_layer(self.layer)
-        if selection:
-            viewer.layers.selection = selection
+        self._transform = self._transform_of_image()
+        if found is None:
+            self.layer: Labels = self._add_layer(np.zeros(self._place.shape, self._dtype))
+            return
+        self.layer = found
+        if task.whole:
+            self._take_out()
+        move_layer(found, self._transform)
 
     @property
-    def alive(self) -> bool:
-        """Whether the layer still is in the viewer."""
-        return self.layer in self._viewer.layers
+    def problem(self) -> str | None:
+        """Why the layer cannot be written to any more; None: it can."""
+        if self.layer not in self._viewer.layers:
+            return "The result layer was removed, so the run was stopped."
+        data = self.layer.data
+        if (
+            not isinstance(data, np.ndarray)
+            or data.shape != self._place.shape
+            or data.dtype != self._dtype
+        ):
+            return (
+                "The result layer got data of another size or type meanwhile, so the run was "
+                "stopped. Segment again: that makes a new layer."
+            )
+        return None
+
+    def settle(self, untouched: bool) -> None:
+        """Go on in the emptied layer, or in a new one if a person had changed what it held.
+
+        Parameters
+        ----------
+        untouched
+            What :meth:`~napari_swin_umamba.plugin.reruns.Content.is_untouched` says of
+            :attr:`taken`.
+        """
+        if self.taken is None:
+            return
+        if untouched:
+            self.taken = None
+            self.layer.metadata[METADATA_KEY].update(slices={}, runs=[])
+            _forget_strokes(self.layer)
+        else:
+            self.layer = self._add_layer(self._put_back())
+            self.is_new = True
+
+    def close(self) -> None:
+        """End; without a slice written everything is as it was before."""
+        if self.taken is not None:
+            drawn = self._put_back()
+            if drawn.any():  # in the moment when the layer was empty
+                self.layer = self._add_layer(drawn)
+        elif self.is_new and not self.written and not self.problem and not self.layer.data.any():
+            self._viewer.layers.remove(self.layer)
 
     def write(self, result: SegmentedSlice) -> None:
         """Write a slice, unless a person changed it meanwhile."""
-        key, index = self._key(result.position), self._index(result.position)
+        key, index = (
+            self._key(result.position),
+            self._place.index(self._layout.target(result.position)),
+        )
         if not may_write(self.layer, key, index):
             self.kept += 1
             return
         values = result.labels.astype(self._dtype)
-        if self._begun.instances and self._is_there(key, index, values):
-            self.written += 1
-            return
         if self._begun.instances:
-            values[values > 0] += self._numbers_before(index, values)
+            values = self._numbered(key, index, values)
         self.layer.data[index] = values
-        note_written(self.layer, key, values)
-        for number, layer in self._probabilities.items():
-            if result.probabilities is not None:
-                layer.data[index] = _probability(result.probabilities, number, self._begun)
+        note_written(self.layer, key, values, self._begun.run)
+        if result.probabilities is not None:
+            self._write_probabilities(result.probabilities, index)
         self.written += 1
         self._stale = self._stale or self._is_shown(result.position)
 
-    def _is_there(self, key: str, index: Index, values: np.ndarray) -> bool:
-        """Whether the layer holds these objects already, all numbers shifted alike.
-
-        Going back to a slice must not give its objects other numbers, and so other colours.
-        """
-        if len(self._task.positions) > 1:
-            return False
-        if key not in self.layer.metadata[METADATA_KEY].get("slices", {}):
-            return False
-        current, found = self.layer.data[index], values > 0
-        if not np.array_equal(current > 0, found):
-            return False
-        shifts = current[found] - values[found]
-        return bool(not shifts.size or (shifts == shifts[0]).all())
-
     def redraw(self, now: bool = False) -> None:
         """Show what was written; not more often than is good for the window, unless `now`."""
-        due = time.perf_counter() - self._redrawn > _REFRESH_INTERVAL
-        if not (now or (due and self._stale)) or not self.alive:
+        due = now or time.perf_counter() - self._redrawn > _REFRESH_INTERVAL
+        if not due or self.problem:
             return
-        for layer in (self.layer, *self._probabilities.values()):
+        self._follow_image()
+        if not (now or self._stale):
+            return
+        for layer in self._layers():
             layer.refresh(extent=False, highlight=False, thumbnail=now)
         self._stale = False
         self._redrawn = time.perf_counter()
 
-    def _key(self, position: tuple[int, ...]) -> str:
-        if self._place.kind == "region":
-            return "region"
-        return slice_key(self._layout.fixed_axes, position)
+    def _write_probabilities(self, probabilities: np.ndarray, index: Index) -> None:
+        plan = self._begun.plan
+        if self._probabilities is None:
+            with self._selection_kept():
+                self._probabilities = show_probability_layers(
+                    self._viewer,
+                    self.layer,
+                    plan,
+                    self._base_name,
+                    self._transform,
+                    self._task.whole,
+                )
+        for number, layer in self._probabilities.items():
+            if layer.data.shape == self._place.shape:  # nobody gave it other data meanwhile
+                layer.data[index] = probability_of(probabilities, number, plan)
 
-    def _index(self, position: tuple[int, ...]) -> Index:
-        return self._place.index(self._layout.target(position))
+    def _layers(self) -> list[Any]:
+        return [self.layer, *(self._probabilities or {}).values()]
+
+    def _key(self, position: tuple[int, ...]) -> str:
+        return self._place.only or slice_key(self._layout.fixed_axes, position)
+
+    def _is_writable(self, layer: Labels) -> bool:
+        position = self._task.positions[0]
+        index = self._place.index(self._layout.target(position))
+        return may_write(layer, self._key(position), index)
 
     def _is_shown(self, position: tuple[int, ...]) -> bool:
         dims, ndim = self._viewer.dims, self.layer.ndim
         if dims.ndisplay == 3 or self._place.offset is not None:
             return True
         shown = self.layer.world_to_data(dims.point[-ndim:])
-        index = self._index(position)
+        index = self._place.index(self._layout.target(position))
         return all(
             isinstance(place, slice) or abs(place - here) < 1.5
             for place, here in zip(index, shown, strict=True)
         )
 
-    def _numbers_before(self, index: Index, values: np.ndarray) -> int:
-        """What to add to a slice's object numbers so that no two objects share one."""
+    def _numbered(self, key: str, index: Index, values: np.ndarray) -> np.ndarray:
+        """Number objects so that no two in the layer share one, and known ones keep theirs."""
         if len(self._task.positions) == 1:
-            return largest_number_elsewhere(self.layer.data, index)
+            current = self.layer.data[index]
+            elsewhere = largest_number_elsewhere(self.layer.data, index)
+            if run_of(self.layer, key) is None:
+                values[values > 0] += elsewhere
+                return values
+            if same_objects(current, values):
+                return np.array(current)
+            largest = max(elsewhere, int(current.max(initial=0)))
+            return numbered_like(current, values, largest)
         if self._task.reading.links_objects:
-            return 0  # the worker numbers them through the volume
+            return values  # the worker numbers them through the volume
         before = self._largest or 0
         self._largest = before + int(values.max(initial=0))
-        return before
+        values[values > 0] += before
+        return values
 
-    # --- finding and making layers -----------------------------------------------------------
+    # --- layers --------------------------------------------------------------------------------
 
-    def _earlier(self) -> Iterator[Labels]:
-        return results_of(self._viewer.layers, self._place, self._source, self._dtype)
-
-    def _writable(self) -> Labels | None:
-        """The newest layer of an earlier run where this slice may be written."""
-        position = self._task.positions[0]
-        for layer in self._earlier():
-            if self._place.kind == "region":
-                if may_write(layer, "region", (slice(None),) * layer.ndim):
-                    self._start_afresh(layer)
-                    return layer
-            elif may_write(layer, self._key(position), self._index(position)):
-                return layer
-        return None
-
-    def _replaceable(self, changed: frozenset[str]) -> Labels | None:
-        """The layer that the worker found untouched, emptied; None if there is none."""
-        for layer in self._earlier():
-            name = str(layer.unique_id)
-            if name == self._begun.reuse and name not in changed:
-                self._start_afresh(layer)
-                return layer
-        return None
-
-    def _start_afresh(self, layer: Labels) -> None:
-        """Empty a layer whose content nobody changed, so that stale slices cannot mix with new."""
-        layer.metadata[METADATA_KEY]["slices"] = {}
-        layer.data = np.zeros(self._place.shape, self._dtype)
-
-    def _new_layer(self) -> Labels:
-        begun = self._begun
-        looks: dict[str, Any] = {}
-        if not begun.instances:
-            looks["colormap"] = DirectLabelColormap(color_dict=class_colors(begun.plan))
-            looks["features"] = class_features(begun.plan)
-        ours = {**begun.provenance, **self._source, "place": self._place.kind}
-        if self._place.offset is not None:
-            ours["only"] = self._key(self._task.positions[0])
-        name = result_name(self._image.name, begun.provenance["model"])
-        layer = Labels(
-            np.zeros(self._place.shape, self._dtype),
-            name=name + (" (region)" if self._place.kind == "region" else ""),
-            metadata={METADATA_KEY: ours, **_source_file(self._image)},
-            **self._transform(),
-            **looks,
-        )
-        ours["layer_id"] = str(layer.unique_id)
+    def _add_layer(self, data: np.ndarray) -> Labels:
+        """Make the Labels layer and show it."""
+        begun, place, name = self._begun, self._place, self._base_name
+        if place.kind == "region":
+            name += " (region)"
+        elif sliced_otherwise(self._viewer.layers, self._source):
+            axis = axis_name(self._task.reading, self._layout.fixed_axes[-1])
+            name += f" (slices along {axis})"
+        mark = {**self._source, "place": place.kind, "only": place.only}
+        layer = make_labels_layer(self._image, begun, data, name, mark, self._transform)
+        with self._selection_kept():
+            self._viewer.add_layer(layer)
         return layer
 
-    def _probability_layers(self) -> dict[int, Image]:
-        """One layer for each class but the background; those of an earlier run give way."""
-        layers: dict[int, Image] = {}
-        for item in self._begun.plan.label_classes[1:]:
-            mark = {**self._source, "probability_of": item.id, "place": self._place.kind}
-            for layer in list(self._viewer.layers):
-                if layer.metadata.get(METADATA_KEY) == mark:
-                    self._viewer.layers.remove(layer)
-            layers[item.id] = self._probability_layer(item, mark)
-            self._viewer.add_layer(layers[item.id])
-        return layers
+    @property
+    def _base_name(self) -> str:
+        return result_name(self._image.name, self._begun.provenance["model"])
 
-    def _probability_layer(self, item: SegmentationClass, mark: dict[str, Any]) -> Image:
-        name = result_name(self._image.name, self._begun.provenance["model"])
-        return Image(
-            np.zeros(self._place.shape, np.float16),
-            name=f"{name}: probability of {item.name}",
-            contrast_limits=(0, 1),
-            blending="additive",
-            colormap=Colormap([(0, 0, 0, 1), item.color], name=f"probability of {item.name}"),
-            opacity=0.7,
-            metadata={METADATA_KEY: mark},
-            **self._transform(),
+    @contextmanager
+    def _selection_kept(self) -> Iterator[None]:
+        """Leave the selection as it is while layers are added, if that is wanted."""
+        selection = set(self._viewer.layers.selection) if self._keep_selection else None
+        yield
+        if selection:
+            self._viewer.layers.selection = selection
+
+    def _take_out(self) -> None:
+        """Empty the layer, but keep what it held until it is known that nobody changed it."""
+        slices = self.layer.metadata[METADATA_KEY].get("slices", {})
+        axes = self._layout.fixed_axes
+        self.taken = Content(
+            self.layer.data,
+            {key: written["digest"] for key, written in slices.items()},
+            tuple(
+                (slice_key(axes, position), self._layout.target(position))
+                for position in self._layout.positions()
+            ),
         )
+        self.layer.data = np.zeros(self._place.shape, self._dtype)
 
-    def _transform(self) -> dict[str, Any]:
+    def _put_back(self) -> np.ndarray:
+        """Fill the layer with what was taken out; return what it held meanwhile."""
+        assert self.taken is not None
+        meanwhile, self.layer.data = self.layer.data, self.taken.data
+        self.taken = None
+        return np.asarray(meanwhile)
+
+    def _transform_of_image(self) -> dict[str, Any]:
         return result_transform(self._image, self._task.reading.kept_axes, self._place.offset)
 
-    def _move_to_image(self, layer: Labels) -> None:
-        """Follow an image that was moved or scaled since the earlier run."""
-        transform = self._transform()
-        if tuple(layer.units) == transform["units"] and np.allclose(
-            data_to_world(layer), matrix_of_transform(transform)
-        ):
+    def _follow_image(self) -> None:
+        """Move the layers with an image that was moved or scaled while the run went on."""
+        if self._image not in self._viewer.layers:
             return
-        for name, value in transform.items():
-            setattr(layer, name, value)
+        now = self._transform_of_image()
+        if not same_place(now, self._transform):
+            self._transform = now
+            for layer in self._layers():
+                move_layer(layer, now)
 
 
-def _probability(probabilities: np.ndarray, number: int, begun: Begun) -> np.ndarray:
-    """Probability of a class of labels, (rows, columns)."""
-    if begun.plan.output == "boundary":  # interior and boundary together are the object
-        return np.asarray(1 - probabilities[0])
-    return np.asarray(probabilities[number])
-
-
-def _source_file(image: Image) -> dict[str, Any]:
-    """What our writers need to write labels onto the grid of the image's file."""
-    source = image.source.path or image.metadata.get("path")
-    return {"source_image": str(source)} if source else {}
+def _forget_strokes(layer: Labels) -> None:
+    """Drop napari's history of strokes: undo would paint values of the earlier result."""
+    reset = getattr(layer, "_reset_history", None)
+    if reset is not None:
+        reset()

@@ -108,7 +108,12 @@ class RunRow(QWidget):
         return self._pages.currentIndex() == 1
 
     def show_ready(
-        self, text: str, tooltip: str, blocked: str | None = None, previews: bool = False
+        self,
+        text: str,
+        tooltip: str,
+        blocked: str | None = None,
+        previews: bool = False,
+        preview_blocked: str | None = None,
     ) -> None:
         """Show the buttons.
 
@@ -122,6 +127,8 @@ class RunRow(QWidget):
             Why it cannot be clicked now; None: it can.
         previews
             There are several slices, so that one can be previewed.
+        preview_blocked
+            Why that is not possible now; None: it is.
         """
         self.run_button.setText(text)
         self.run_button.setToolTip(tooltip)
@@ -131,7 +138,8 @@ class RunRow(QWidget):
         )
         for button in (self.run_button, self.preview_button, self.follow_check):
             button.setEnabled(True)
-            set_blocked(button, blocked)
+            previewing = button is self.preview_button
+            set_blocked(button, preview_blocked if previewing else blocked)
         self._preview.setVisible(previews)
         if not self._previewing:
             self.status.hide()

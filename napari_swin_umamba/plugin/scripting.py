@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,16 +12,18 @@ from napari.layers import Image, Labels
 from napari_swin_umamba.errors import InputError
 from napari_swin_umamba.plugin.job import (
     Begun,
+    Checked,
     SegmentedSlice,
     SegmentTask,
+    TakeOut,
     run_segmentation,
 )
 from napari_swin_umamba.plugin.layer_view import Window, view_of_layer
 from napari_swin_umamba.plugin.loaded_model import LoadedModel
 from napari_swin_umamba.plugin.model_list import read_choice
 from napari_swin_umamba.plugin.options import SegmentOptions
-from napari_swin_umamba.plugin.reading import Correction, read_layer, why_not
-from napari_swin_umamba.plugin.results import ResultWriter, find_candidates
+from napari_swin_umamba.plugin.reading import Correction, read_layer, why_no_preview, why_not
+from napari_swin_umamba.plugin.results import ResultWriter
 from napari_swin_umamba.plugin.slice_cache import SliceCache
 from napari_swin_umamba.plugin.worker import Channel
 from napari_swin_umamba.segmentation import bundled_models
@@ -81,10 +82,10 @@ def segment_layer(
         raise InputError(choice.problem)
     options = options or SegmentOptions()
     reading = read_layer(view_of_layer(layer, viewer.dims), choice.plan, correction)
-    if (problem := why_not(reading, choice.plan)) is not None:
-        raise InputError(problem)
     one = shown_only or window is not None
-    objects = choice.plan.output == "boundary" if options.objects is None else options.objects
+    problem = why_not(reading, choice.plan) or (why_no_preview(reading) if one else None)
+    if problem is not None:
+        raise InputError(problem)
     task = SegmentTask(
         data=layer.data[0] if layer.multiscale else layer.data,
         reading=reading,
@@ -93,11 +94,12 @@ def segment_layer(
         options=options,
         window=window,
     )
-    if task.whole:
-        candidates = find_candidates(viewer, layer, task, choice.plan, objects)
-        task = replace(task, candidates=candidates)
     channel = _Direct(lambda begun: ResultWriter(viewer, layer, task, begun))
-    run_segmentation(task, LoadedModel(), SliceCache(), channel)
+    try:
+        run_segmentation(task, LoadedModel(), SliceCache(), channel)
+    finally:
+        if channel.writer is not None:
+            channel.writer.close()
     assert channel.writer is not None
     channel.writer.redraw(now=True)
     return channel.writer.layer
@@ -116,7 +118,14 @@ class _Direct(Channel):
         """Show a slice."""
         if isinstance(result, Begun):
             self._begun = result
+        elif isinstance(result, TakeOut):
+            result.reply(self._made().taken)
+        elif isinstance(result, Checked):
+            self._made().settle(result.untouched)
         elif isinstance(result, SegmentedSlice):
-            assert self._begun is not None
-            self.writer = self.writer or self._make_writer(self._begun)
-            self.writer.write(result)
+            self._made().write(result)
+
+    def _made(self) -> ResultWriter:
+        assert self._begun is not None
+        self.writer = self.writer or self._make_writer(self._begun)
+        return self.writer

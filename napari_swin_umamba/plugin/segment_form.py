@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
-from qtpy.QtCore import QEvent, Qt, QTimer, Signal
+from qtpy.QtCore import Qt, QTimer, Signal
 from qtpy.QtWidgets import QGridLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
 
-from napari_swin_umamba.plugin.image_combo import ImageCombo
+from napari_swin_umamba.plugin.dock_watch import call_when_undocked
+from napari_swin_umamba.plugin.image_combo import ImageCombo, is_image
 from napari_swin_umamba.plugin.layer_view import view_of_layer
 from napari_swin_umamba.plugin.measurement_table import MeasurementTable
 from napari_swin_umamba.plugin.model_row import ModelRow
@@ -36,8 +37,6 @@ class SegmentForm(QScrollArea):
 
     choice_changed = Signal()
     """Another image, model, option or slice."""
-
-    _docked = False
 
     def __init__(self, viewer: Viewer) -> None:
         super().__init__()
@@ -80,6 +79,7 @@ class SegmentForm(QScrollArea):
         self.image_combo.connect_viewer(self._settings.image)
         self._viewer.dims.events.connect(self._on_dims)
         self._disconnect_preferences = on_preferences_changed(self._on_preferences)
+        call_when_undocked(self)
         self._show_model()
         self.refresh()
 
@@ -161,7 +161,9 @@ class SegmentForm(QScrollArea):
             self.obstacle.say("warning", text, remedy=remedies[0] if remedies else "")
         else:
             self.obstacle.clear()
-        self.run_row.show_ready(state.button, state.tooltip, state.blocked, state.previews)
+        self.run_row.show_ready(
+            state.button, state.tooltip, state.blocked, state.previews, state.preview_blocked
+        )
 
     def correct(self, correction: Correction) -> None:
         """Take what a person says about the image chosen; what *Edit…* does."""
@@ -193,7 +195,7 @@ class SegmentForm(QScrollArea):
 
     def selected_images(self) -> list[Image]:
         """Return the image layers that are selected."""
-        return [layer for layer in self._viewer.layers.selection if isinstance(layer, Image)]
+        return [layer for layer in self._viewer.layers.selection if is_image(layer)]
 
     def _on_image_chosen(self) -> None:
         layer = self.image_combo.layer()
@@ -225,15 +227,6 @@ class SegmentForm(QScrollArea):
 
     def _on_preferences(self, _preferences: Any) -> None:
         self.options_box.show_options(self._settings.options(_preferred()))
-
-    def event(self, event: QEvent | None) -> bool:
-        """Notice that napari takes the widget out of a dock that is closed."""
-        if event is not None and event.type() == QEvent.Type.ParentChange:
-            if self.parent() is not None:
-                self._docked = True
-            elif self._docked:
-                self.shut_down()
-        return bool(super().event(event))
 
     def shut_down(self) -> None:
         """Let go of the viewer."""

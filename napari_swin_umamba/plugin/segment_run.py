@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -13,13 +12,15 @@ from qtpy.QtCore import QObject, Signal
 from napari_swin_umamba.plan import Plan
 from napari_swin_umamba.plugin.job import (
     Begun,
+    Checked,
     SegmentedSlice,
     SegmentTask,
     Summary,
+    TakeOut,
     run_segmentation,
 )
 from napari_swin_umamba.plugin.loaded_model import LoadedModel
-from napari_swin_umamba.plugin.results import ResultWriter, find_candidates
+from napari_swin_umamba.plugin.results import ResultWriter
 from napari_swin_umamba.plugin.runner import Runner
 from napari_swin_umamba.plugin.slice_cache import SliceCache
 from napari_swin_umamba.plugin.worker import Failure
@@ -37,6 +38,10 @@ class RunEnd:
     image: Image
     """The layer that was segmented."""
     task: SegmentTask
+    plan: Plan
+    """Of the model."""
+    instances: bool
+    """Objects are numbered."""
     quiet: bool
     """Nobody clicked for it: a preview that follows the slider."""
     layer: Labels | None = None
@@ -77,8 +82,6 @@ class SegmentRun(QObject):
         self._begun: Begun | None = None
         self._writer: ResultWriter | None = None
         self._failure: Failure | None = None
-        self._changed: set[str] = set()
-        self._stop_watching: list[Callable[[], object]] = []
 
     @property
     def current(self) -> RunEnd | None:
@@ -97,15 +100,11 @@ class SegmentRun(QObject):
         task
             What is segmented of it.
         plan, instances
-            Of the model, and whether objects are numbered: tells which earlier results fit.
+            Of the model, and whether objects are numbered.
         quiet
             Nobody clicked for it.
         """
-        if task.whole:
-            candidates = find_candidates(self._viewer, image, task, plan, instances)
-            self._watch({candidate.layer_id for candidate in candidates})
-            task = replace(task, candidates=candidates)
-        self._current = RunEnd(image, task, quiet)
+        self._current = RunEnd(image, task, plan, instances, quiet)
         self._begun = self._writer = self._failure = None
         self._runner.start(partial(run_segmentation, task, self.models, self._cache))
 
@@ -121,7 +120,8 @@ class SegmentRun(QObject):
     def shut_down(self) -> None:
         """Stop without waiting, and free the model."""
         self._runner.abandon()
-        self._watch(set())
+        if self._writer is not None:
+            self._writer.close()
         self._current = self._writer = None
         self.models, self._cache = LoadedModel(), SliceCache()
 
@@ -130,20 +130,30 @@ class SegmentRun(QObject):
     def _take(self, result: Any) -> None:
         if self._current is None or self._failure is not None:
             return
-        if isinstance(result, Begun):
-            self._begun = result
-            self.begun.emit(result)
-            return
-        assert isinstance(result, SegmentedSlice)
         try:
-            if self._writer is None:
+            if isinstance(result, Begun):
+                self._begun = result
+                self.begun.emit(result)
+            elif isinstance(result, TakeOut):
                 self._make_layers()
-            if self._writer is not None and self._writer.alive:
-                self._writer.write(result)
-            elif self._failure is None:
-                self._give_up("The result layer was removed, so the run was stopped.")
+                result.reply(None if self._writer is None else self._writer.taken)
+            elif isinstance(result, Checked):
+                if self._writer is not None:
+                    self._writer.settle(result.untouched)
+            else:
+                self._write(result)
         except MemoryError:
             self._give_up("Not enough memory for the Labels layer. Close other layers.")
+
+    def _write(self, result: SegmentedSlice) -> None:
+        if self._writer is None:
+            self._make_layers()
+        if self._writer is None:
+            return
+        if (problem := self._writer.problem) is not None:
+            self._give_up(problem)
+        else:
+            self._writer.write(result)
 
     def _make_layers(self) -> None:
         """Find or make the layers; with the first slice, so that a run without one leaves none."""
@@ -158,14 +168,8 @@ class SegmentRun(QObject):
             self._give_up("The image changed meanwhile. Segment it again.")
             return
         self._writer = ResultWriter(
-            self._viewer,
-            image,
-            task,
-            self._begun,
-            frozenset(self._changed),
-            self._current.quiet,
+            self._viewer, image, task, self._begun, keep_selection=self._current.quiet
         )
-        self._watch(set())
 
     def _give_up(self, why: str) -> None:
         self._failure = Failure(why)
@@ -178,14 +182,15 @@ class SegmentRun(QObject):
     def _finish(self, outcome: Any) -> None:
         run, writer = self._current, self._writer
         assert run is not None
-        self._watch(set())
         self._current = self._writer = None
         failure = self._failure or (outcome if isinstance(outcome, Failure) else None)
         self._failure = None
         end = replace(
             run, failure=failure, summary=outcome if isinstance(outcome, Summary) else None
         )
-        if writer is not None and writer.alive:
+        if writer is not None:
+            writer.close()
+        if writer is not None and writer.problem is None:
             if writer.written:
                 writer.redraw(now=True)
             end = replace(
@@ -196,21 +201,3 @@ class SegmentRun(QObject):
                 kept=writer.kept,
             )
         self.ended.emit(end)
-
-    # --- changes between the worker's look at a layer and the first slice ---------------------
-
-    def _watch(self, layer_ids: set[str]) -> None:
-        for disconnect in self._stop_watching:
-            disconnect()
-        self._stop_watching.clear()
-        self._changed.clear()
-        for layer in self._viewer.layers:
-            name = str(layer.unique_id)
-            if name in layer_ids:
-                note = partial(self._note_change, name)
-                for event in (layer.events.labels_update, layer.events.data):
-                    event.connect(note)
-                    self._stop_watching.append(partial(event.disconnect, note))
-
-    def _note_change(self, name: str, _event: Any = None) -> None:
-        self._changed.add(name)

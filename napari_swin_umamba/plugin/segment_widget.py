@@ -20,12 +20,12 @@ from napari_swin_umamba.plugin.measuring import Measured, Measurer
 from napari_swin_umamba.plugin.notifications import notify
 from napari_swin_umamba.plugin.parts import NoticeKind
 from napari_swin_umamba.plugin.preferences import apply_cache_folder, read_preferences
-from napari_swin_umamba.plugin.results import is_edited
+from napari_swin_umamba.plugin.previewing import why_leave
 from napari_swin_umamba.plugin.run_words import describe_end
 from napari_swin_umamba.plugin.segment_form import SegmentForm
 from napari_swin_umamba.plugin.segment_run import RunEnd, SegmentRun
 from napari_swin_umamba.plugin.words import count
-from napari_swin_umamba.plugin.worker import Progress
+from napari_swin_umamba.plugin.worker import Failure, Progress
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -45,8 +45,10 @@ class SegmentWidget(SegmentForm):
         self._measurer = Measurer(self)
         self._queue = LayerQueue()
         self._next: Callable[[], None] | None = None
+        self._release_next = False
+        self._measured: RunEnd | None = None
         quietly = partial(self._start, shown_only=True, quiet=True)
-        self._follower = Follower(self._run, self.readiness, quietly, self)
+        self._follower = Follower(self._run, self._wanted_preview, quietly, self)
         self._connect()
         self.follow_viewer()
 
@@ -59,10 +61,11 @@ class SegmentWidget(SegmentForm):
         row.folder_clicked.connect(self._ask_for_folder)
         row.cancel_clicked.connect(self.cancel)
         row.menu_opened.connect(self._update_menu)
-        row.follow_toggled.connect(self._follower.set_on)
+        row.follow_toggled.connect(self._follow)
         row.follow_check.setChecked(self._settings.follow)
         row.follow_toggled.connect(self._settings.remember_follow)
         self.choice_changed.connect(self._follower.moved)
+        self.image_combo.changed.connect(self._follower.moved)
         self.image_combo.removed.connect(self._on_layer_removed)
         self.options_box.release_clicked.connect(self.release_memory)
         self._run.progress.connect(self._show_progress)
@@ -78,8 +81,9 @@ class SegmentWidget(SegmentForm):
         run = self._run.current
         return (
             (run is not None and not run.quiet)
+            or self._next is not None
             or bool(self._queue.waiting)
-            or (self._folder.running)
+            or self._folder.running
         )
 
     def run(self) -> None:
@@ -117,6 +121,12 @@ class SegmentWidget(SegmentForm):
 
     def release_memory(self) -> None:
         """Forget the loaded model and free a GPU's memory; what *Release GPU memory* does."""
+        if self.busy:
+            return
+        if self._run.current is not None:  # a preview that may be loading the model
+            self._release_next = True
+            self._run.stop()
+            return
         freed = self._run.release_memory()
         self.outcome.say(
             "done", "The model was unloaded." if freed else "No model was loaded: nothing to free."
@@ -125,10 +135,16 @@ class SegmentWidget(SegmentForm):
     def cancel(self) -> None:
         """Ask whatever runs to stop; what *Cancel* does."""
         self._queue.waiting.clear()
+        self._next = None
         if self._run.current is not None or self._folder.running:
             self.run_row.show_cancelling()
             self._run.stop()
             self._folder.stop()
+
+    def _follow(self, on: bool) -> None:
+        self._follower.set_on(on)
+        if not on and self._run.current is None:
+            self.run_row.show_preview("")  # why a slice was left
 
     def _start(
         self,
@@ -137,19 +153,25 @@ class SegmentWidget(SegmentForm):
         window: Window | None = None,
         quiet: bool = False,
     ) -> None:
-        if self._run.current is not None:
-            if self._run.current.quiet:  # a preview gives way
-                self._run.stop()
-                self._next = lambda: self._start(layer, shown_only, window, quiet)
+        if self._folder.running or self._next is not None:
             return
+        if self._run.current is not None:
+            if self._run.current.quiet and not quiet:  # a preview gives way
+                self._run.stop()
+                self._next = lambda: self._start(layer, shown_only, window)
+                self.run_row.show_progress(Progress("Stopping the preview…"))
+                self.refresh()
+            return
+        self.model_row.reread_if_replaced()
         layer = layer or self.image_combo.layer()
         state, choice = self.readiness(layer), self.model_row.choice()
-        if state.blocked or layer is None or choice is None or state.reading is None:
+        one = shown_only or state.reading is None or not state.reading.has_slices
+        blocked = state.preview_blocked if one else state.blocked
+        if blocked or layer is None or choice is None or state.reading is None:
             self.refresh()
             return
         reading, plan = state.reading, choice.plan
         assert plan is not None
-        one = shown_only or not reading.has_slices
         task = SegmentTask(
             data=layer.data[0] if layer.multiscale else layer.data,
             reading=reading,
@@ -159,11 +181,14 @@ class SegmentWidget(SegmentForm):
             window=window,
         )
         instances = self.result_row.value
-        if quiet and is_edited(self._viewer, layer, task, plan, instances):
-            self.run_row.show_preview("You changed this slice: it is left as it is.")
-            return
-        if not quiet:
+        if quiet:
+            why = why_leave(self._viewer, layer, task, plan, instances)
+            if why is not None:
+                self.run_row.show_preview(why)
+                return
+        else:
             self.outcome.clear()
+            self._measurer.watch(None)  # until the run is over
         apply_cache_folder(read_preferences())
         self._run.start(layer, task, plan, instances, quiet)
         self._show_progress(Progress("Loading…"))
@@ -188,11 +213,16 @@ class SegmentWidget(SegmentForm):
     def _on_ended(self, end: RunEnd) -> None:
         self.run_row.show_preview("")
         if end.layer is not None and end.written:
-            self._measure(end)
+            self._measured = end
+        if end.written or self._measurer.target is None:
+            self._measurer.watch(self._what_to_measure())
         following, self._next = self._next, None
         if following is not None:
             following()
             return
+        if self._release_next:
+            self._release_next = False
+            self.release_memory()
         if self._queue.total and end.failure is not None:
             self._queue.note(end.image, end.failure.message)
         if self._queue.waiting:
@@ -203,8 +233,7 @@ class SegmentWidget(SegmentForm):
             self._say(*describe_end(end, self._queue, there), quiet=end.quiet)
         self._queue.clear()
         self.refresh()
-        if not end.quiet or end.summary is None:  # something else, or outdated
-            self._follower.again()
+        self._follower.run_ended(end)
 
     def _say(self, kind: NoticeKind, text: str, details: str = "", quiet: bool = False) -> None:
         self.outcome.say(kind, text, details)
@@ -249,35 +278,64 @@ class SegmentWidget(SegmentForm):
         self._say(kind, text, details)
         self.refresh()
 
-    def _measure(self, end: RunEnd) -> None:
-        choice = self.model_row.choice()
-        if end.layer is None or choice is None or choice.plan is None:
-            return
-        instances = bool(end.task.options.objects)
-        classes = choice.plan.label_classes
-        self._measurer.watch(Measured.of_result(end.layer, end.task.reading, classes, instances))
+    def _what_to_measure(self) -> Measured | None:
+        """The last result, with the pixel size that its image has now."""
+        end = self._measured
+        if end is None or end.layer is None:
+            return None
+        reading = end.task.reading
+        if end.image in self._viewer.layers:
+            now = self.readiness(end.image).reading
+            if now is not None and now.layout.labels_shape == reading.layout.labels_shape:
+                reading = now
+        return Measured.of_result(end.layer, reading, end.plan.label_classes, end.instances)
 
-    def _show_measured(self, name: str, measurements: Any) -> None:
-        if measurements is None:
-            self.table.clear()
+    def refresh(self) -> None:
+        """Show what is chosen and what can be done, and sizes as they are now."""
+        super().refresh()
+        target = self._what_to_measure()
+        shown = self._measurer.target
+        if target is not None and shown is not None and not target.same_sizes(shown):
+            self._measurer.watch(target)
+
+    def _wanted_preview(self) -> tuple[Any, ...] | None:
+        """What a preview would be of now."""
+        state, layer, choice = self.readiness(), self.image_combo.layer(), self.model_row.choice()
+        reading = state.reading
+        if state.preview_blocked or not state.previews or layer is None or reading is None:
+            return None
+        if self._folder.running:
+            return None
+        settings = (reading.layout, reading.position, reading.spacing, reading.unit)
+        return str(layer.unique_id), id(layer.data), choice, self.options(), *settings
+
+    def _show_measured(self, name: str, outcome: Any) -> None:
+        if isinstance(outcome, Failure):
+            self.table.show_problem(name, outcome.message)
         else:
-            self.table.show_measurements(name, measurements)
+            self.table.show_measurements(name, outcome)
 
     def _on_layer_removed(self, layer: Any) -> None:
-        self._queue.drop(layer)
         run = self._run.current
-        if run is not None and layer == run.image:
+        runs = run is not None and layer == run.image
+        self._queue.drop(layer, runs)
+        if runs:
             self._run.stop()
-        if isinstance(layer, Labels) and layer == self._measurer.layer:
+        if (
+            isinstance(layer, Labels)
+            and self._measured is not None
+            and (layer == self._measured.layer)
+        ):
+            self._measured = None
             self._measurer.watch(None)
             self.table.clear()
 
     def _update_menu(self) -> None:
         state, images = self.readiness(), self.selected_images()
         visible = state.reading is not None and state.reading.view.visible is not None
-        self.run_row.region_action.setEnabled(not state.blocked and visible)
+        self.run_row.region_action.setEnabled(not state.preview_blocked and visible)
         self.run_row.region_action.setToolTip(
-            state.blocked
+            state.preview_blocked
             or ("" if visible else "All of the image is visible: zoom in first.")
             or "Segments what is inside the canvas, into a layer of its own."
         )

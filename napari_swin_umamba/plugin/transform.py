@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["matrix_of_transform", "result_transform"]
+from napari_swin_umamba.plugin.layer_view import data_to_world
+
+__all__ = ["matrix_of_transform", "move_layer", "result_transform", "same_place"]
 
 
 def result_transform(
@@ -66,6 +68,23 @@ def matrix_of_transform(transform: dict[str, Any]) -> np.ndarray:
     matrix[:ndim, :ndim] = transform["rotate"] @ transform["shear"] @ np.diag(transform["scale"])
     matrix[:ndim, ndim] = transform["translate"]
     return np.asarray(transform["affine"] @ matrix)
+
+
+def same_place(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether two of :func:`result_transform`'s put a layer at the same place."""
+    return bool(one["units"] == other["units"]) and np.array_equal(
+        matrix_of_transform(one), matrix_of_transform(other)
+    )
+
+
+def move_layer(layer: Any, transform: dict[str, Any]) -> None:
+    """Put a layer where :func:`result_transform` says, if it is elsewhere."""
+    if tuple(layer.units) == transform["units"] and np.allclose(
+        data_to_world(layer), matrix_of_transform(transform)
+    ):
+        return
+    for name, value in transform.items():
+        setattr(layer, name, value)
 
 
 def _rotation(layer: Any) -> np.ndarray:

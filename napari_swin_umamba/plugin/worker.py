@@ -18,7 +18,7 @@ from typing import Any
 from napari_swin_umamba.errors import Cancelled, InputError
 from napari_swin_umamba.plugin.words import sentence
 
-__all__ = ["Channel", "Failure", "JobThread", "Progress", "Work"]
+__all__ = ["Channel", "Failure", "JobThread", "Progress", "Question", "Work"]
 
 _EXIT_PATIENCE = 30.0
 """Seconds that the end of the program waits for the tile in progress."""
@@ -44,6 +44,19 @@ class Failure:
     """One or two sentences: what happened, what to do."""
     details: str = ""
     """Traceback, for whoever is asked for help; empty if the message says it all."""
+
+
+class Question:
+    """A result that the work waits for an answer to."""
+
+    def __init__(self) -> None:
+        self.answered = threading.Event()
+        self.answer: Any = None
+
+    def reply(self, answer: Any) -> None:
+        """Let the work go on; for the window's thread."""
+        self.answer = answer
+        self.answered.set()
 
 
 class Channel:
@@ -74,6 +87,19 @@ class Channel:
                 return
             except queue.Full:
                 continue
+
+    def ask(self, question: Question) -> Any:
+        """Hand over a question and wait for the window's answer.
+
+        Raises
+        ------
+        Cancelled
+            The work is to stop.
+        """
+        self.deliver(question)
+        while not question.answered.wait(0.05):
+            self.stop_if_asked()
+        return question.answer
 
     def should_stop(self) -> bool:
         """Whether the work is to stop."""

@@ -40,21 +40,28 @@ def write_labels_layer(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
 
     from napari_swin_umamba.errors import InputError
     from napari_swin_umamba.images import VOLUME_SUFFIXES, suffix_of, write_labels
-    from napari_swin_umamba.plugin.layer_grid import grid_of_layer, turns
+    from napari_swin_umamba.plugin.layer_grid import (
+        axes_of_layer,
+        grid_of_layer,
+        is_moved,
+        turns,
+    )
 
     name = Path(path).name
     try:
         if isinstance(data, list | tuple) or type(data).__name__ == "MultiScaleData":
             data = data[0]  # the finest level
+        _, order = axes_of_layer(name, data.ndim, meta)
         image = grid_of_layer(name, tuple(data.shape), meta)
-        written = write_labels(path, np.asarray(data), image, overwrite=True)
+        written = write_labels(path, np.asarray(data).transpose(order), image, overwrite=True)
     except InputError as error:
         raise SaveError(str(error)) from error
-    if suffix_of(written) not in VOLUME_SUFFIXES and turns(image):
+    if suffix_of(written) not in VOLUME_SUFFIXES and (turns(image) or is_moved(image)):
         from napari.utils.notifications import show_warning
 
+        lost = "how it is turned or flipped" if turns(image) else "where it lies"
         show_warning(
-            f"{name} has the layer's voxel size, but TIFF cannot hold how it is turned or flipped. "
-            "To keep that, save it as NIfTI (.nii.gz)."
+            f"{name} has the layer's voxel size, but TIFF cannot hold {lost}. To keep that, save "
+            "it as NIfTI (.nii.gz)."
         )
     return [str(written)]

@@ -18,7 +18,6 @@ import torch
 from napari_swin_umamba.checkpoints import Model
 from napari_swin_umamba.errors import Cancelled, InputError
 from napari_swin_umamba.images import Image, read_image, write_labels
-from napari_swin_umamba.images.units import known_spacing
 from napari_swin_umamba.segmentation.batch_planning import Batch, Job, check_writable
 from napari_swin_umamba.segmentation.batch_report import (
     BatchSummary,
@@ -188,14 +187,13 @@ def _segment_file(
         objects=options.objects,
         resample=options.resample,
     )
-    axes = image.axes.replace("C", "")
     measurements = measure_labels(
         result.labels,
-        spacing=known_spacing(image.spacing, len(axes.replace("T", ""))),
+        pixel_size=image.pixel_size,
         unit=image.unit,
         classes=result.classes,
         instances=result.instances,
-        axes=axes,
+        axes=image.axes.replace("C", ""),
     )
     _write(job.output, result.labels, image, batch.overwrite)
     return FileReport(

@@ -35,6 +35,7 @@ def measure_labels(
     classes: Sequence[SegmentationClass] | None = None,
     instances: bool = False,
     axes: str | None = None,
+    pixel_size: float | None = None,
 ) -> Measurements:
     """Measure the classes or the objects of a label image.
 
@@ -53,6 +54,9 @@ def measure_labels(
         Whether labels number objects.
     axes
         One letter of T, Z, Y, X for each axis; None for the last ones of ``TZYX``.
+    pixel_size
+        Area or volume of a pixel in squares or cubes of `unit`, instead of `spacing`: needed where
+        axes are not at right angles, see :attr:`~napari_swin_umamba.images.Image.pixel_size`.
 
     Returns
     -------
@@ -76,6 +80,8 @@ def measure_labels(
     axes = _checked_axes(labels, axes)
     spatial = axes.replace("T", "")
     size = _size_of_pixel(spacing, unit, len(spatial))
+    if pixel_size is not None and unit_name(unit) is not None:
+        size = pixel_size
     symbol = _SYMBOLS.get(unit_name(unit) or "", "")
     times = np.moveaxis(labels, axes.index("T"), 0) if "T" in axes else labels[np.newaxis]
     table: _Table

@@ -7,6 +7,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+import SimpleITK as sitk
 
 from napari_swin_umamba.images import read_image, stem_of, suffix_of, write_labels
 from napari_swin_umamba.images.label_rule import MOST_LABELS, is_label_map
@@ -51,8 +52,11 @@ def test_the_name_alone_is_not_enough(tmp_path: Path, dtype: str) -> None:
 def test_what_the_header_says_needs_no_name(tmp_path: Path) -> None:
     many = np.arange(1000).reshape(10, 10, 10)
     assert is_label_map(read_image(write_labels(tmp_path / "cells.nii.gz", many)))
-    assert not is_label_map(read_image(write_labels(tmp_path / "cells.nrrd", many)))
-    assert is_label_map(read_image(write_labels(tmp_path / "cells.seg.nrrd", many)))
+    for name in ("cells.nrrd", "cells.mha", "cells.mhd"):
+        assert is_label_map(read_image(write_labels(tmp_path / name, many)))
+    for name, labels in (("plain.nrrd", False), ("plain.mha", False), ("plain.seg.nrrd", True)):
+        sitk.WriteImage(sitk.GetImageFromArray(many), str(tmp_path / name))
+        assert is_label_map(read_image(tmp_path / name)) == labels
 
 
 def test_endings() -> None:

@@ -145,7 +145,8 @@ def test_labels_overlay_the_image_in_an_independent_reader(
 ) -> None:
     if len(grid.size) == 2 and source in NIFTI_SUFFIXES:
         source = ".mha"  # ITK's NIfTI cannot hold the rotation of a 2D image
-    path = write_itk(tmp_path, grid.image(grid.values()), source)
+    picture = grid.image(grid.values())
+    path = write_itk(tmp_path, picture, source)
     image = read_image(path)
     labels = image.array % 7
     labels_path = write_labels(tmp_path / f"labels{target}", labels, image, overwrite=True)
@@ -158,9 +159,7 @@ def test_labels_overlay_the_image_in_an_independent_reader(
         np.testing.assert_allclose(written.GetOrigin(), reference.GetOrigin(), atol=1e-3)
         np.testing.assert_allclose(written.GetSpacing(), reference.GetSpacing(), rtol=1e-5)
         np.testing.assert_allclose(written.GetDirection(), reference.GetDirection(), atol=1e-5)
-        assert np.array_equal(
-            sitk.GetArrayFromImage(written), sitk.GetArrayFromImage(reference) % 7
-        )
+        assert np.array_equal(sitk.GetArrayFromImage(written), sitk.GetArrayFromImage(picture) % 7)
     elif source in NIFTI_SUFFIXES:
         written, reference = nib.load(labels_path), nib.load(path)
         assert written.shape == reference.shape

@@ -26,7 +26,7 @@ from napari_swin_umamba.plugin.loaded_model import LoadedModel
 from napari_swin_umamba.plugin.options import SegmentOptions
 from napari_swin_umamba.plugin.reading import read_layer
 from napari_swin_umamba.plugin.slice_cache import SliceCache, plane_key
-from napari_swin_umamba.plugin.worker import Channel, Failure, JobThread, Progress
+from napari_swin_umamba.plugin.worker import Channel, Failure, JobThread, Progress, Question
 from napari_swin_umamba.segmentation import read_model_header
 
 
@@ -47,6 +47,8 @@ class Recorder(Channel):
     def deliver(self, result: Any) -> None:
         self.stop_if_asked()
         self.got.append(result)
+        if isinstance(result, Question):
+            result.reply(None)
 
     @property
     def slices(self) -> list[SegmentedSlice]:
@@ -87,7 +89,7 @@ def test_reports_every_step_of_an_image(task: SegmentTask) -> None:
     begun, result = channel.got
     assert isinstance(begun, Begun)
     assert begun.provenance["model_sha256"]
-    assert begun.provenance["software"]["torch"]
+    assert begun.run["software"]["torch"]
     assert result.labels.shape == (48, 48)
 
 

@@ -1,6 +1,7 @@
 """How layers are read, and which models fit them."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,13 @@ pytest.importorskip("napari")
 from napari.components import ViewerModel
 
 from napari_swin_umamba.plugin.layer_view import LayerView, view_of_layer
-from napari_swin_umamba.plugin.reading import Correction, Reading, read_layer, why_not
+from napari_swin_umamba.plugin.reading import (
+    Correction,
+    Reading,
+    read_layer,
+    why_no_preview,
+    why_not,
+)
 from napari_swin_umamba.plugin.words import describe_reading
 
 
@@ -204,7 +211,9 @@ def test_slice_beside_the_layer(make_plan: Callable) -> None:
     viewer.add_image(np.zeros((20, 8, 9)))
     viewer.dims.set_current_step(0, 15)
     reading = read_layer(view_of_layer(layer, viewer.dims), make_plan())
-    assert "Move the slider" in (why_not(reading, make_plan()) or "")
+    assert "Move the slider" in (why_no_preview(reading) or "")
+    assert why_not(reading, make_plan()) is None  # all slices can be segmented
+    assert why_no_preview(read_layer(replace(reading.view, in_view=True))) is None
 
 
 def test_spacing_can_be_corrected(make_plan: Callable) -> None:
@@ -237,3 +246,18 @@ def test_a_coarser_axis_is_noticed(make_plan: Callable) -> None:
     viewer.dims.order = (1, 0, 2)
     assert read_layer(view_of_layer(layer, viewer.dims)).coarser_axis == 0
     assert read_layer(view(np.zeros((8, 9)), scale=(6, 1), units=("mm", "mm"))).coarser_axis is None
+
+
+@pytest.mark.filterwarnings("ignore:Non-orthogonal slicing")
+def test_size_of_a_pixel_of_a_sheared_layer(make_plan: Callable) -> None:
+    affine = np.array([[2, 0.5, 0.3, 7], [0, 1.5, 0.4, 8], [0, 0, 0.5, 9], [0, 0, 0, 1]])
+    this = view(np.zeros((4, 8, 9)), affine=affine, units=("mm",) * 3)
+    reading = read_layer(this, make_plan())
+    assert reading.pixel_size((0, 1, 2)) == pytest.approx(2 * 1.5 * 0.5)
+    steps = np.linalg.norm(affine[:3, :3], axis=0)
+    corrected = read_layer(this, None, Correction("guess", tuple(2 * steps), "micrometer"))
+    assert corrected.pixel_size((0, 1, 2)) == pytest.approx(8 * 2 * 1.5 * 0.5)
+    plain = read_layer(view(np.zeros((4, 8, 9)), scale=(3, 2, 1), units=("um",) * 3))
+    assert plain.pixel_size((0, 1, 2)) == pytest.approx(6)
+    assert plain.pixel_size((1, 2)) == pytest.approx(2)
+    assert read_layer(view(np.zeros((4, 8, 9)))).pixel_size((0, 1, 2)) is None

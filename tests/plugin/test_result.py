@@ -18,9 +18,11 @@ from napari_swin_umamba.plan import Plan
 from napari_swin_umamba.plugin.job import Begun, SegmentedSlice, SegmentTask
 from napari_swin_umamba.plugin.layer_view import data_to_world, view_of_layer
 from napari_swin_umamba.plugin.options import SegmentOptions
+from napari_swin_umamba.plugin.previewing import why_leave
+from napari_swin_umamba.plugin.provenance import describe_settings
 from napari_swin_umamba.plugin.reading import read_layer
 from napari_swin_umamba.plugin.result_layer import METADATA_KEY, place_result
-from napari_swin_umamba.plugin.results import ResultWriter, find_candidates, is_edited
+from napari_swin_umamba.plugin.results import ResultWriter
 from napari_swin_umamba.plugin.words import describe_done
 
 
@@ -39,11 +41,18 @@ class Setup:
         positions = tuple(reading.layout.positions()) if whole else (reading.position,)
         return SegmentTask(self.image.data, reading, Path(model), positions, **more)
 
-    def begin(self, task: SegmentTask, reuse: str | None = None, **more: Any) -> ResultWriter:
-        provenance = {"model": "tiny", "model_path": str(task.model_path)}
-        begun = Begun(self.plan, self.instances, provenance, reuse=reuse)
+    def begin(self, task: SegmentTask, sha: str = "1", **more: Any) -> ResultWriter:
+        provenance = {"model": "tiny", "model_path": str(task.model_path), "model_sha256": sha}
+        run = {"scope": task.scope, "settings": describe_settings(task.options, task.reading)}
+        begun = Begun(self.plan, self.instances, provenance, run)
         self.writer = ResultWriter(self.viewer, self.image, task, begun, **more)
         return self.writer
+
+    def begin_all(self, **more: Any) -> ResultWriter:
+        """Begin to write all slices, as the window and the worker do it together."""
+        writer = self.begin(self.task(whole=True), **more)
+        writer.settle(writer.taken is None or writer.taken.is_untouched())
+        return writer
 
     def add(self, labels: np.ndarray, **more: Any) -> Labels:
         """Write the slice on screen."""
@@ -52,15 +61,15 @@ class Setup:
         writer.write(SegmentedSlice(task.positions[0], labels))
         return writer.layer
 
-    def add_all(self, labels: np.ndarray, changed: frozenset[str] = frozenset()) -> Labels:
-        """Write all slices, as the window and the worker do it together."""
-        task = self.task(whole=True)
-        candidates = find_candidates(self.viewer, self.image, task, self.plan, self.instances)
-        reuse = next((c.layer_id for c in candidates if c.is_untouched()), None)
-        writer = self.begin(task, reuse, changed=changed)
-        for position in task.positions:
+    def add_all(self, labels: np.ndarray, **more: Any) -> Labels:
+        writer = self.begin_all(**more)
+        for position in self.task(whole=True).positions:
             writer.write(SegmentedSlice(position, labels))
         return writer.layer
+
+    def leave(self) -> str | None:
+        """Why a quiet preview leaves the slice on screen."""
+        return why_leave(self.viewer, self.image, self.task(), self.plan, self.instances)
 
 
 def disk(value: int = 1) -> np.ndarray:
@@ -112,7 +121,7 @@ def test_rerun_never_overwrites_what_a_person_edited(how: str, make_plan: Callab
     first = setup.add(disk(1))
     edit(first, how)
     edited = first.data.copy()
-    assert is_edited(setup.viewer, setup.image, setup.task(), setup.plan, False)
+    assert "You changed this slice" in (setup.leave() or "")
     second = setup.add(disk(1))
     assert second is not first
     assert second.name == "img – tiny [1]"
@@ -136,12 +145,151 @@ def test_a_run_over_all_slices_never_overwrites_an_edited_volume(
     assert setup.add_all(disk(1)) is second
 
 
-def test_a_change_after_the_worker_looked_makes_a_new_layer(make_plan: Callable) -> None:
+@pytest.mark.parametrize("how", EDITS)
+def test_a_change_until_the_layer_is_emptied_is_not_lost(how: str, make_plan: Callable) -> None:
     setup = Setup((4, 8, 9), make_plan())
     first = setup.add_all(disk(1))
-    changed = frozenset({str(first.unique_id)})
-    assert setup.add_all(disk(1), changed=changed) is not first
+    edit(first, how)
+    edited = first.data.copy()
+    writer = setup.begin(setup.task(whole=True))
+    assert writer.layer is first
+    assert not first.data.any()
+    first.paint((1, 1, 1), 2)  # while the worker looks at what was taken out
+    assert writer.taken is not None
+    writer.settle(writer.taken.is_untouched())
+    assert writer.layer is not first
+    assert writer.is_new
+    np.testing.assert_array_equal(first.data, edited)
+    assert writer.layer.data[1, 1, 1] == 2
+    writer.write(SegmentedSlice((1,), disk(1)))
+    assert (writer.written, writer.kept) == (0, 1)
+
+
+def test_undo_and_redo_count_as_changes_and_do_not_reach_over_a_run(make_plan: Callable) -> None:
+    setup = Setup((4, 8, 9), make_plan())
+    first = setup.add_all(disk(1))
+    first.paint((2, 0, 0), 2)
+    first.undo()
+    assert setup.add_all(disk(2)) is first
+    first.redo()
+    first.undo()
+    assert (first.data == disk(2)).all()
+    first.paint((2, 0, 0), 1)
+    first.undo()
+    first.redo()
+    assert setup.add_all(disk(2)) is not first
+
+
+def test_a_run_that_ends_without_a_slice_leaves_everything_as_it_was(make_plan: Callable) -> None:
+    setup = Setup((4, 8, 9), make_plan())
+    writer = setup.begin_all()
+    writer.close()
+    assert setup.viewer.layers[:] == [setup.image]
+    first = setup.add_all(disk(1))
+    metadata = repr(first.metadata)
+    for stroke in (False, True):
+        writer = setup.begin(setup.task(whole=True))
+        if stroke:
+            first.paint((1, 1, 1), 2)
+        writer.close()
+        assert (first.data == disk(1)).all()
+        assert repr(first.metadata) == metadata
+        assert len(setup.viewer.layers) == 2 + stroke  # the stroke has a layer of its own
+
+
+def test_another_file_at_the_models_path_gets_its_own_layer(make_plan: Callable) -> None:
+    setup = Setup((4, 8, 9), make_plan())
+    first = setup.add_all(disk(1))
+    assert setup.add_all(disk(2), sha="2") is not first
     assert (first.data == disk(1)).all()
+
+
+def test_slices_along_another_axis_get_a_layer_of_their_own(make_plan: Callable) -> None:
+    setup = Setup((4, 8, 9), make_plan(), axis_labels=("z", "y", "x"))
+    first = setup.add_all(disk(1))
+    setup.viewer.dims.order = (1, 0, 2)
+    assert setup.leave() is None
+    across = setup.add(np.ones((4, 9), np.uint8))
+    assert across is not first
+    assert across.name == "img – tiny (slices along Y)"
+    assert (first.data == disk(1)).all()
+    assert setup.add_all(np.ones((4, 9), np.uint8)) is across
+    setup.viewer.dims.order = (0, 1, 2)
+    assert setup.add_all(disk(2)) is first
+
+
+def test_each_slice_tells_how_it_was_made(make_plan: Callable) -> None:
+    setup = Setup((4, 8, 9), make_plan())
+    layer = setup.add_all(disk(1))
+    setup.viewer.dims.set_current_step(0, 2)
+    setup.add(disk(1), options=SegmentOptions(mirror=True))
+    setup.add(disk(1), options=SegmentOptions(mirror=True))
+    ours = layer.metadata[METADATA_KEY]
+    assert [run["settings"]["mirror"] for run in ours["runs"]] == [False, True]
+    assert [ours["slices"][f"0:{place}"]["run"] for place in range(4)] == [0, 0, 1, 0]
+    assert ours["runs"][0]["settings"]["slices_along"] == ["Z"]
+    setup.add_all(disk(1))
+    assert len(ours["runs"]) == 1
+
+
+def test_quiet_previews_leave_a_run_over_all_slices_alone(make_plan: Callable) -> None:
+    setup = Setup((4, 8, 9), make_plan())
+    assert setup.leave() is None
+    setup.add(disk(1))
+    assert setup.leave() is None
+    setup.add_all(disk(1))
+    assert setup.leave() == ""
+    task = setup.task(options=SegmentOptions(mirror=True))
+    why = why_leave(setup.viewer, setup.image, task, setup.plan, setup.instances)
+    assert "with other settings" in (why or "")
+
+
+def two_objects(*numbers: int) -> np.ndarray:
+    labels = np.zeros((8, 9), np.int32)
+    labels[1:4, 1:4], labels[5:7, 5:8] = numbers
+    return labels
+
+
+def test_a_preview_in_a_volume_keeps_the_numbers_of_its_objects(make_plan: Callable) -> None:
+    setup = Setup((3, 8, 9), make_plan(output="boundary"))
+    writer = setup.begin_all()
+    for place, numbers in enumerate([(1, 2), (2, 1), (7, 7)]):  # as the linker numbers them
+        writer.write(SegmentedSlice((place,), two_objects(*numbers)))
+    before = writer.layer.data.copy()
+    for place in (1, 2):
+        setup.viewer.dims.set_current_step(0, place)
+        setup.add(two_objects(1, 2))
+        np.testing.assert_array_equal(writer.layer.data, before)
+    setup.viewer.dims.set_current_step(0, 1)
+    found = two_objects(1, 2)
+    found[2, 2] = 0
+    found[0, 7] = 3
+    setup.add(found)
+    expected = two_objects(2, 1)
+    expected[2, 2] = 0
+    expected[0, 7] = 8
+    np.testing.assert_array_equal(writer.layer.data[1], expected)
+
+
+def test_a_layer_that_got_other_data_cannot_be_written_to(make_plan: Callable) -> None:
+    setup = Setup((4, 8, 9), make_plan())
+    writer = setup.begin_all()
+    writer.write(SegmentedSlice((0,), disk(1)))
+    assert writer.problem is None
+    writer.layer.data = np.zeros((4, 4, 4), np.uint8)
+    assert "another size" in (writer.problem or "")
+    setup.viewer.layers.remove(writer.layer)
+    assert "removed" in (writer.problem or "")
+
+
+def test_layers_move_with_the_image_during_a_run(make_plan: Callable) -> None:
+    setup = Setup((4, 8, 9), make_plan())
+    writer = setup.begin(setup.task(whole=True, options=SegmentOptions(probabilities=True)))
+    writer.write(SegmentedSlice((0,), disk(1), np.full((3, 8, 9), 0.5, np.float32)))
+    setup.image.scale = (3, 1, 2)
+    writer.redraw(now=True)
+    for layer in setup.viewer.layers:
+        np.testing.assert_allclose(data_to_world(layer), data_to_world(setup.image))
 
 
 def test_what_is_painted_during_a_run_is_kept(make_plan: Callable) -> None:
@@ -238,10 +386,7 @@ def test_previews_before_a_run_do_not_mix_with_it(make_plan: Callable) -> None:
     setup = Setup((3, 8, 9), make_plan(output="boundary"))
     setup.viewer.dims.set_current_step(0, 2)
     layer = setup.add(disk(1))
-    task = setup.task(whole=True)
-    candidates = find_candidates(setup.viewer, setup.image, task, setup.plan, True)
-    assert candidates[0].is_untouched()
-    writer = setup.begin(task, candidates[0].layer_id)
+    writer = setup.begin_all()
     assert writer.layer is layer
     writer.write(SegmentedSlice((0,), disk(1)))  # and then the run is cancelled
     assert sorted(np.unique(layer.data)) == [0, 1]
@@ -266,7 +411,7 @@ def test_huge_image_gets_a_layer_one_slice_thick(make_plan: Callable) -> None:
     assert whole.shape == (5, 8, 9)
 
 
-def test_a_region_has_a_layer_of_its_own_that_moves(make_plan: Callable) -> None:
+def test_a_region_has_a_layer_of_its_own(make_plan: Callable) -> None:
     setup = Setup((5, 8, 9), make_plan(), scale=(6, 2, 3), translate=(1, 2, 3))
     setup.viewer.dims.set_current_step(0, 3)
     whole = setup.add(disk(1))
@@ -277,24 +422,23 @@ def test_a_region_has_a_layer_of_its_own_that_moves(make_plan: Callable) -> None
     np.testing.assert_allclose(
         region.data_to_world((0, 0, 0)), setup.image.data_to_world((3, 2, 5))
     )
-    moved = setup.add(np.ones((2, 2), np.uint8), window=((0, 2), (0, 2)))
-    assert moved is region
-    assert region.data.shape == (1, 2, 2)
-    np.testing.assert_allclose(
-        region.data_to_world((0, 0, 0)), setup.image.data_to_world((3, 0, 0))
-    )
-    region.data[0, 0, 0] = 2
-    assert setup.add(np.ones((2, 2), np.uint8), window=((4, 6), (4, 6))) is not region
+    other = setup.add(np.ones((4, 3), np.uint8), window=((0, 4), (0, 3)))
+    assert other is not region  # another region is another result
+    assert setup.add(2 * np.ones((4, 3), np.uint8), window=((2, 6), (5, 8))) is region
+    assert (region.data == 2).all()
+    region.data[0, 0, 0] = 1
+    assert setup.add(np.ones((4, 3), np.uint8), window=((2, 6), (5, 8))) is not region
 
 
 def test_probabilities_get_layers_of_their_own(make_plan: Callable) -> None:
     setup = Setup((2, 8, 9), make_plan(), scale=(6, 2, 3))
     options = SegmentOptions(probabilities=True)
-    for _ in range(2):  # the second time replaces them
+    for value in (0.5, 0.25):  # the second time replaces them
         task = setup.task(whole=True, options=options)
         writer = setup.begin(task)
+        writer.settle(untouched=True)
         for position in task.positions:
-            values = np.full((3, 8, 9), 0.25, np.float32)
+            values = np.full((3, 8, 9), value, np.float32)
             writer.write(SegmentedSlice(position, disk(1), values))
     layers = [
         layer for layer in setup.viewer.layers if isinstance(layer, Image) and ":" in layer.name
@@ -304,6 +448,12 @@ def test_probabilities_get_layers_of_their_own(make_plan: Callable) -> None:
     for layer in layers:
         assert (layer.data == 0.25).all()
         np.testing.assert_allclose(data_to_world(layer), data_to_world(setup.image))
+    task = setup.task(options=options)  # of one slice: the others stay
+    setup.begin(task).write(
+        SegmentedSlice(task.positions[0], disk(1), np.full((3, 8, 9), 0.75, np.float32))
+    )
+    assert [set(np.unique(layer.data)) for layer in layers] == [{0.25, 0.75}] * 2
+    assert len(setup.viewer.layers) == 4
 
 
 @pytest.mark.filterwarnings("ignore:Non-orthogonal slicing")

@@ -55,8 +55,9 @@ def test_segments_a_scaled_image(
     assert labels.units == image.units
     expected = segment(noise, load_model(semantic_model)).labels
     np.testing.assert_array_equal(labels.data, expected)
-    assert labels.metadata[METADATA_KEY]["settings"]["device"] == "cpu"
-    assert labels.metadata[METADATA_KEY]["software"]["napari"]
+    (made_by,) = labels.metadata[METADATA_KEY]["runs"]
+    assert made_by["device"] == "cpu"
+    assert made_by["software"]["napari"]
     assert widget.outcome.kind == "done"
     assert widget.footer.text().startswith("Runs on: CPU")
     assert widget.footer.text().endswith("Numba scan")
