@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from functools import partial
 
+from qtpy.compat import isalive
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_swin_umamba.plugin.worker import JobThread, Progress, Work
@@ -40,9 +40,9 @@ class Runner(QObject):
         self._news = QTimer(self)
         self._news.setInterval(_NEWS_INTERVAL)
         self._news.timeout.connect(self._ask_for_news)
-        self._threads = set[JobThread]()
-        # Once Qt has deleted this object nobody is left to take a result; no method of ours then.
-        self.destroyed.connect(partial(_stop_all, self._threads))
+        # Once Qt has deleted this object nobody is left to take a result. A function of the module:
+        # one of the object's own would be called while Python takes the object apart.
+        self.destroyed.connect(_stop_orphans)
 
     @property
     def running(self) -> bool:
@@ -53,7 +53,7 @@ class Runner(QObject):
         """Begin a job in a thread of its own; call only while nothing runs."""
         assert self._thread is None
         self._thread = JobThread(work)
-        self._threads.add(self._thread)
+        _active.add(self)
         self._thread.start()
         self._news.start()
 
@@ -66,6 +66,11 @@ class Runner(QObject):
         """Stop the job without waiting for its end."""
         self.stop()
         self._let_go()
+
+    def abandon_deleted(self) -> None:
+        """Stop the job of an object that Qt has deleted."""
+        self.stop()
+        _active.discard(self)
 
     def _ask_for_news(self) -> None:
         thread = self._thread
@@ -102,12 +107,16 @@ class Runner(QObject):
 
     def _let_go(self) -> None:
         self._news.stop()
-        if self._thread is not None:
-            self._threads.discard(self._thread)
+        _active.discard(self)
         self._thread = self._told = None
         self._tell_from = 0.0
 
 
-def _stop_all(threads: set[JobThread], _deleted: QObject | None = None) -> None:
-    for thread in threads:
-        thread.stop()
+_active: set[Runner] = set()
+"""Those with a job in progress: kept, since Python must not collect them before its end."""
+
+
+def _stop_orphans(_deleted: QObject | None = None) -> None:
+    for runner in list(_active):
+        if not isalive(runner):
+            runner.abandon_deleted()

@@ -172,6 +172,9 @@ def test_labels_of_another_size_are_refused(tmp_path: Path) -> None:
 def test_a_sheared_grid_fits_nifti_alone(tmp_path: Path) -> None:
     affine = np.array([[2, 0, 0, 1], [0, 1, 0.5, 2], [0, 0, 1, 3], [0, 0, 0, 1.0]])
     like = Image(VALUES, "ZYX", (2, 1, 1.118), "millimeter", affine=affine)
+    assert like.pixel_size == pytest.approx(2)  # not 2 x 1 x 1.118
+    assert Image(VALUES, "ZYX", (2, 3, 4)).pixel_size == 24
+    assert Image(VALUES, "ZYX").pixel_size is None
     for suffix in (".nrrd", ".mha", ".mhd"):
         with pytest.raises(InputError, match=r"right angles.*\.nii\.gz"):
             write_labels(tmp_path / f"a{suffix}", VALUES, like)

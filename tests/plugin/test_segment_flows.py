@@ -17,6 +17,7 @@ from qtpy.QtGui import QGuiApplication
 from napari_swin_umamba.images import read_labels
 from napari_swin_umamba.plugin.folder_dialog import FolderDialog
 from napari_swin_umamba.plugin.folder_job import FolderTask
+from napari_swin_umamba.plugin.reading import Correction
 from napari_swin_umamba.segmentation import load_model, segment
 
 pytestmark = pytest.mark.window
@@ -329,6 +330,150 @@ def test_deleting_the_result_mid_run_stops_it(
     wait_for_end(widget)
     assert labels_of(viewer) == []
     assert "The result layer was removed" in widget.outcome.text
+
+
+def test_a_result_that_got_another_shape_mid_run_stops_it(
+    viewer: Any,
+    widget: Any,
+    semantic_model: Path,
+    click: Callable,
+    wait_for_end: Callable,
+    qtbot: Any,
+) -> None:
+    viewer.add_image(RNG.integers(0, 255, (200, 64, 64)).astype(np.uint8), name="long")
+    widget.model_row.import_file(semantic_model)
+    click(widget.run_row.run_button)
+    qtbot.waitUntil(lambda: bool(labels_of(viewer)), timeout=240_000)
+    labels_of(viewer)[0].data = np.zeros((3, 4, 5), np.uint8)
+    wait_for_end(widget)
+    assert widget.outcome.kind == "error"
+    assert "another size" in widget.outcome.text
+
+
+def test_scaling_the_image_mid_run_scales_its_labels(
+    viewer: Any,
+    widget: Any,
+    semantic_model: Path,
+    click: Callable,
+    wait_for_end: Callable,
+    qtbot: Any,
+) -> None:
+    image = viewer.add_image(RNG.integers(0, 255, (60, 64, 64)).astype(np.uint8), name="long")
+    widget.model_row.import_file(semantic_model)
+    click(widget.run_row.run_button)
+    qtbot.waitUntil(lambda: bool(labels_of(viewer)), timeout=240_000)
+    image.scale = (4, 1, 1)
+    wait_for_end(widget)
+    assert tuple(labels_of(viewer)[0].scale) == (4, 1, 1)
+
+
+def test_strokes_between_the_click_and_the_first_slice_are_not_lost(
+    viewer: Any,
+    widget: Any,
+    volume: Image,
+    click: Callable,
+    wait_for_end: Callable,
+) -> None:
+    click(widget.run_row.run_button)
+    wait_for_end(widget)
+    (labels,) = labels_of(viewer)
+    labels.paint((1, 3, 3), 2)
+    labels.undo()
+    click(widget.run_row.run_button)
+    labels.redo()  # napari tells nobody of it
+    edited = labels.data.copy()
+    wait_for_end(widget)
+    np.testing.assert_array_equal(labels.data, edited)
+    assert len(labels_of(viewer)) == 2
+    click(widget.run_row.run_button)
+    click(widget.run_row.cancel_button)
+    wait_for_end(widget)
+    assert len(labels_of(viewer)) == 2
+
+
+def test_the_table_follows_undo_and_the_pixel_size(
+    viewer: Any, widget: Any, volume: Image, click: Callable, wait_for_end: Callable, qtbot: Any
+) -> None:
+    click(widget.run_row.run_button)
+    wait_for_end(widget)
+    table = widget.table
+    qtbot.waitUntil(lambda: table.measurements is not None, timeout=60_000)
+    before = table.measurements.column("volume")
+    (labels,) = labels_of(viewer)
+    labels.fill((0, 0, 0), 1 + labels.data[0, 0, 0] % 2)
+    qtbot.waitUntil(lambda: table.measurements.column("volume") != before, timeout=60_000)
+    labels.undo()
+    qtbot.waitUntil(lambda: table.measurements.column("volume") == before, timeout=60_000)
+    counted = table.measurements
+    viewer.dims.set_current_step(0, 0)
+    qtbot.wait(900)
+    assert table.measurements is counted  # the slider is no reason to count again
+    widget.correct(Correction("guess", (3.0, 2.0, 1.0), "millimeter"))
+    doubled = tuple(2 * size for size in before)
+    qtbot.waitUntil(lambda: table.measurements.column("volume") == doubled, timeout=60_000)
+
+
+def test_films_without_named_axes_have_a_table_and_more_axes_a_reason(
+    viewer: Any,
+    widget: Any,
+    semantic_model: Path,
+    click: Callable,
+    wait_for_end: Callable,
+    qtbot: Any,
+) -> None:
+    widget.model_row.import_file(semantic_model)
+    viewer.add_image(VOLUME[:4].reshape(2, 2, 40, 36), name="four")
+    click(widget.run_row.run_button)
+    wait_for_end(widget)
+    qtbot.waitUntil(lambda: widget.table.measurements is not None, timeout=60_000)
+    assert set(widget.table.measurements.column("time")) == {0, 1}
+    viewer.add_image(VOLUME[:4].reshape(1, 2, 2, 40, 36), name="five")
+    click(widget.run_row.run_button)
+    wait_for_end(widget)
+    qtbot.waitUntil(lambda: "up to 4 axes" in widget.table.title.text(), timeout=60_000)
+    assert not widget.table.copy_button.isVisibleTo(widget)
+    viewer.layers.selection = {viewer.layers["four"]}
+    widget.run_selected_layers()
+    wait_for_end(widget)
+    qtbot.waitUntil(lambda: widget.table.copy_button.isVisibleTo(widget), timeout=60_000)
+
+
+def test_a_queue_tells_of_a_layer_that_was_removed_while_it_ran(
+    viewer: Any, widget: Any, semantic_model: Path, wait_for_end: Callable, qtbot: Any
+) -> None:
+    first = viewer.add_image(RNG.integers(0, 255, (600, 600)).astype(np.uint8), name="first")
+    second = viewer.add_image(VOLUME[0], name="second")
+    widget.model_row.import_file(semantic_model)
+    viewer.layers.selection = {first, second}
+    widget.run_selected_layers()
+    qtbot.wait(200)
+    viewer.layers.remove(first)
+    wait_for_end(widget)
+    assert "1 of 2 layers segmented." in widget.outcome.text
+    assert "first: It was removed." in widget.outcome.text
+
+
+def test_a_model_file_that_was_replaced_is_read_again(
+    viewer: Any,
+    widget: Any,
+    volume: Image,
+    make_model: Callable,
+    tmp_path: Path,
+    click: Callable,
+    wait_for_end: Callable,
+) -> None:
+    path = tmp_path / "mine.safetensors"
+    path.write_bytes(make_model("mine").read_bytes())
+    widget.model_row.import_file(path)
+    click(widget.run_row.run_button)
+    wait_for_end(widget)
+    path.write_bytes(make_model("other", output="boundary").read_bytes())
+    click(widget.run_row.run_button)
+    wait_for_end(widget)
+    assert [layer.name for layer in labels_of(viewer)] == ["volume – mine", "volume – other"]
+    assert widget.model_row.combo.currentText() == "other"
+    assert widget.result_row.value
+    assert labels_of(viewer)[1].data.dtype == np.int32
 
 
 def test_probability_layers(

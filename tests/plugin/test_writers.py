@@ -160,6 +160,42 @@ def test_time(tmp_path: Path) -> None:
         _save(tmp_path / "b.nii", Labels(film, affine=turned))
 
 
+@pytest.mark.parametrize(
+    ("labels", "units", "axes"),
+    [
+        ("ztyx", ("mm", "second", "mm", "mm"), (1, 0, 2, 3)),
+        (("time", "z", "y", "x"), ("mm",) * 4, (0, 1, 2, 3)),
+        ("xyzt", ("mm",) * 4, (3, 2, 1, 0)),
+        (("plane", "row", "column"), ("mm",) * 3, (0, 1, 2)),
+        ("xyz", ("mm",) * 3, (2, 1, 0)),
+        (("-3", "-2", "-1"), ("mm",) * 3, (0, 1, 2)),
+    ],
+)
+def test_axes_in_any_order(
+    tmp_path: Path, labels: Any, units: tuple[str, ...], axes: tuple[int, ...]
+) -> None:
+    ndim = len(axes)
+    shape = (2, 3, 4, 5)[-ndim:]
+    data = np.arange(np.prod(shape)).reshape(shape) % 7
+    scale, translate = np.arange(2.0, 2 + ndim), 10 * np.arange(1.0, 1 + ndim)
+    layer = Labels(data, scale=scale, translate=translate, axis_labels=tuple(labels), units=units)
+    image = read_image(_save(tmp_path / "a.nii.gz", layer))
+    np.testing.assert_array_equal(image.array, data.transpose(axes))
+    space = list(axes[-3:])
+    np.testing.assert_allclose(image.spacing, scale[space])
+    assert image.affine is not None
+    np.testing.assert_allclose(image.affine[:3, 3], translate[space])
+
+
+def test_a_film_of_plain_images(tmp_path: Path) -> None:
+    layer = Labels(LABELS, axis_labels=("y", "x", "time"))
+    image = read_image(_save(tmp_path / "a.tif", layer))
+    assert image.axes == "TYX"
+    np.testing.assert_array_equal(image.array, LABELS.transpose(2, 0, 1))
+    with pytest.raises(SaveError, match="1 axes beside time"):
+        _save(tmp_path / "b.tif", Labels(LABELS[0], axis_labels=("t", "x")))
+
+
 def test_tiff_says_what_it_cannot_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     monkeypatch.setattr("napari.utils.notifications.show_warning", said.append)
@@ -170,6 +206,8 @@ def test_tiff_says_what_it_cannot_hold(tmp_path: Path, monkeypatch: pytest.Monke
     layer.rotate = (10, 0, 0)
     assert np.array_equal(tifffile.imread(_save(tmp_path / "b.tiff", layer)), LABELS)
     assert "b.tiff has the layer's voxel size" in said[0]
+    _save(tmp_path / "d.tif", Labels(LABELS, translate=(0, 5, 0)))
+    assert "where it lies" in said[1]
     flat = Labels(LABELS[0], scale=(2, 1), units=("mm", "mm"))
     assert read_image(_save(tmp_path / "c.tif", flat)).spacing == (2, 1)
 

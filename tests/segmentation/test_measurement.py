@@ -215,3 +215,10 @@ def test_tables_of_files_that_differ(tmp_path: Path) -> None:
     assert (cells["file"], cells["voxels"], cells["pixels"]) == ("b.tif", 9, None)
     assert both.summary() == "2 objects"
     assert Measurements.of_files([]).rows == ()
+
+
+def test_pixels_of_a_size_of_their_own() -> None:
+    table = measure_labels(squares(2), instances=True, spacing=(9, 9), unit="mm", pixel_size=3.0)
+    assert table.column("area") == (12.0,)
+    unknown = measure_labels(squares(2), instances=True, pixel_size=3.0)
+    assert [column.name for column in unknown.columns][1:] == ["pixels", "centroid Y", "centroid X"]
