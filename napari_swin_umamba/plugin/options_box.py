@@ -95,7 +95,9 @@ class OptionsBox(QWidget):
             "How much neighbouring tiles share. More is slower and hides seams better."
         )
         self.mirror = QCheckBox("Average over mirrored images")
-        self.mirror.setToolTip("Four times slower, a little better.")
+        self.mirror.setToolTip(
+            "Four times slower, a little better. Not for models that tell left from right."
+        )
         self.resample = QCheckBox("Resample to the training pixel size")
         self.resample.setToolTip(
             "Brings each slice to the pixel size of the training images first. The labels come "

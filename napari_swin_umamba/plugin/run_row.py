@@ -10,6 +10,7 @@ from qtpy.QtWidgets import (
     QMenu,
     QProgressBar,
     QPushButton,
+    QSizePolicy,
     QStackedWidget,
     QToolButton,
     QVBoxLayout,
@@ -143,7 +144,7 @@ class RunRow(QWidget):
         self._preview.setVisible(previews)
         if not self._previewing:
             self.status.hide()
-        self._pages.setCurrentIndex(0)
+        self._show_page(0)
 
     def show_preview(self, text: str) -> None:
         """Say that a slice is being previewed; the buttons stay."""
@@ -172,10 +173,20 @@ class RunRow(QWidget):
         if not self.running:
             self.cancel_button.setEnabled(True)
             self.cancel_button.setToolTip(f"Stops the run; {keeps or 'nothing is changed'}.")
-            self._pages.setCurrentIndex(1)
+            self._show_page(1)
         if self.cancel_button.isEnabled():
             self.status.setText(progress.text)
         self.status.show()
+
+    def _show_page(self, index: int) -> None:
+        """Show one page; the other one does not keep room for itself."""
+        shrink, usual = QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred
+        for place in range(self._pages.count()):
+            page = self._pages.widget(place)
+            assert page is not None
+            page.setSizePolicy(usual, usual if place == index else shrink)
+        self._pages.setCurrentIndex(index)
+        self._pages.adjustSize()
 
     def _move_bar(self, value: int) -> None:
         if value == self.progress_bar.value():

@@ -194,6 +194,12 @@ def _failure(error: Exception) -> Failure:
             "segment the visible region only.",
             details,
         )
+    if isinstance(error, OSError):
+        return Failure(
+            f"A file could not be read ({error}). What was finished is kept. Look whether its "
+            "disk is connected, then run again.",
+            details,
+        )
     first_line = str(error).strip().splitlines()[:1]
     what = f"{type(error).__name__}: {first_line[0]}" if first_line else type(error).__name__
     return Failure(

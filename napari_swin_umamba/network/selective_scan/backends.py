@@ -63,7 +63,7 @@ def _requested_backend(requested: str, asked_by: str, device: torch.device) -> S
     if requested == "numba" and device.type != "cpu":
         raise InputError(
             f"scan backend 'numba' (from {asked_by}) runs on the CPU, not on {device.type}: "
-            "unset it or choose --device cpu"
+            "unset it, or choose the CPU (--device cpu)"
         )
     if requested == "numba" and not _has_numba():
         raise InputError(f"scan backend 'numba' (from {asked_by}) needs Numba: pip install numba")
