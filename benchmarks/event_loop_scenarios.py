@@ -83,10 +83,20 @@ class Studio:
             and not widget._measurer._settle.isActive()
         )
 
+    def counted(self) -> bool:
+        """Whether nothing runs and the result was counted; the slider may still move."""
+        measurer = self.widget._measurer
+        return (
+            self.widget._run.current is None
+            and not self.widget.run_row.running
+            and not measurer._runner.running
+            and measurer._counted is not None
+        )
+
     def run(self, act: Callable[[], object] | None = None) -> None:
         """Click *Segment* and wait for the end and the table."""
         self.click(self.widget.run_row.run_button)
-        self.live(self.idle, act)
+        self.live(self.counted, act)
 
     def click(self, button: Any) -> None:
         """Click a button from within the event loop."""
