@@ -186,7 +186,7 @@ class RunRow(QWidget):
             assert page is not None
             page.setSizePolicy(usual, usual if place == index else shrink)
         self._pages.setCurrentIndex(index)
-        self._pages.adjustSize()
+        self._pages.updateGeometry()
 
     def _move_bar(self, value: int) -> None:
         if value == self.progress_bar.value():

@@ -195,8 +195,9 @@ def _failure(error: Exception) -> Failure:
             details,
         )
     if isinstance(error, OSError):
+        reason = f"{error.strerror}: {error.filename}" if error.filename else str(error)
         return Failure(
-            f"A file could not be read ({error}). What was finished is kept. Look whether its "
+            f"A file could not be read ({reason}). What was finished is kept. Look whether its "
             "disk is connected, then run again.",
             details,
         )

@@ -182,7 +182,10 @@ class OutOfMemoryError(RuntimeError):
         (RuntimeError("DefaultCPUAllocator: not enough memory: you tried"), "Not enough memory"),
         (MemoryError(), "Not enough memory"),
         (InputError("the image is odd (--axes)"), "The image is odd."),
-        (FileNotFoundError(2, "No such file", "a.zarr"), "A file could not be read ([Errno 2]"),
+        (
+            FileNotFoundError(2, "No such file", "a.zarr"),
+            "A file could not be read (No such file: a.zarr).",
+        ),
         (KeyError("x"), "The run failed (KeyError: 'x'). What was finished is kept."),
     ],
 )

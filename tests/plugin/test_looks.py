@@ -88,6 +88,19 @@ def test_every_control_says_what_it_does(dock: Any) -> None:
     assert all(one.toolTip().strip() for one in running)
 
 
+def test_the_buttons_take_the_dock_s_width_and_progress_no_more_room(dock: Any) -> None:
+    row = dock.run_row
+    row.show_progress(Progress("12 of 24 slices", 0.5))
+    dock.widget().layout().activate()
+    text, bar = row.status, row.progress_bar
+    between = text.mapTo(row, QPoint(0, 0)).y() - bar.mapTo(row, QPoint(0, bar.height())).y()
+    assert between < 20
+    dock.refresh()
+    dock.widget().layout().activate()
+    end = row.more_button.mapTo(row, QPoint(row.more_button.width(), 0)).x()
+    assert row.width() - end < 5
+
+
 def test_nothing_is_clipped(dock: Any) -> None:
     content = dock.widget()
     assert content.minimumSizeHint().width() <= 300
