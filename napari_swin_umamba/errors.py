@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["Cancelled", "InputError", "shown"]
+__all__ = ["Cancelled", "InputError", "is_out_of_memory", "shown"]
+
+# Of torch: the allocator for the CPU (two wordings), CUDA and MPS.
+_NO_MEMORY = ("not enough memory", "can't allocate memory", "out of memory")
 
 
 class InputError(ValueError):
@@ -16,6 +19,18 @@ class InputError(ValueError):
 
 class Cancelled(Exception):  # noqa: N818 - it is not an error: a person asked for it
     """Work was stopped because ``should_stop()`` returned True; nothing was written."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out: Python's, torch's of a GPU or of the CPU.
+
+    Torch's are RuntimeErrors. They are looked at by name and words, so that torch is not imported.
+    """
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or any(words in str(error) for words in _NO_MEMORY)
+    )
 
 
 def shown(value: object, longest: int = 80) -> str:

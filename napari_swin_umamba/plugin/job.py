@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +21,7 @@ from napari_swin_umamba.plan import Plan
 from napari_swin_umamba.plugin.layer_view import Window
 from napari_swin_umamba.plugin.loaded_model import LoadedModel
 from napari_swin_umamba.plugin.options import SegmentOptions
+from napari_swin_umamba.plugin.planes import Planes
 from napari_swin_umamba.plugin.provenance import (
     Runtime,
     describe_origin,
@@ -28,7 +29,7 @@ from napari_swin_umamba.plugin.provenance import (
     describe_runtime,
 )
 from napari_swin_umamba.plugin.reading import Reading
-from napari_swin_umamba.plugin.slice_cache import SliceCache, plane_key
+from napari_swin_umamba.plugin.slice_cache import SliceCache
 from napari_swin_umamba.plugin.words import duration
 from napari_swin_umamba.plugin.worker import Channel, Progress, Question
 
@@ -175,38 +176,30 @@ def run_segmentation(
             runtime=describe_runtime(device),
         )
     )
-    spacing, layout = reading.spacing_in(model.plan.unit), task.layout
+    spacing = reading.spacing_in(model.plan.unit)
     linker = None
     if segmenter.instances and len(task.positions) > 1 and reading.links_objects:
         linker = ObjectLinker()
     progress = _SliceReport(channel, len(task.positions))
-    notes: dict[str, None] = {}
+    settings = (model_sha256, options)
+    planes = Planes(task.data, task.layout, spacing, segmenter, settings, cache)
+    waiting = task.positions
     with _announced_compilation(channel):
-        for position in task.positions:
+        while waiting:
             channel.stop_if_asked()
-            plane = layout.extract(task.data, position)
-            key = plane_key(plane, model_sha256, options, spacing)
-            known = cache.get(key)
-            if known is None:
-                result = segmenter.segment(
-                    plane,
-                    layout.axes,
-                    spacing,
-                    on_progress=progress.tile,
-                    should_stop=channel.should_stop,
-                )
-                known = result.labels, result.probabilities
-                cache.put(key, *known)
-                notes.update(dict.fromkeys(result.notes))
-            labels, probabilities = known
-            if linker is not None:
-                labels = linker.link(labels, position)
-            if task.whole and position == task.positions[0]:
-                channel.deliver(_check_earlier(channel))
-            channel.deliver(SegmentedSlice(position, labels, probabilities))
-            progress.slice_done()
+            group = planes.next_group(waiting)
+            found = planes.segment(group, progress.tiles_of(len(group)), channel.should_stop)
+            waiting = waiting[len(group) :]
+            for position, (labels, probabilities) in zip(group, found, strict=True):
+                channel.stop_if_asked()
+                if linker is not None:
+                    labels = linker.link(labels, position)
+                if task.whole and position == task.positions[0]:
+                    channel.deliver(_check_earlier(channel))
+                channel.deliver(SegmentedSlice(position, labels, probabilities))
+                progress.slice_done()
     return Summary(
-        notes=tuple(note for note in notes if not note.startswith(_SAID_BEFORE)),
+        notes=tuple(note for note in planes.notes if not note.startswith(_SAID_BEFORE)),
         seconds=time.perf_counter() - started,
     )
 
@@ -240,15 +233,20 @@ class _SliceReport:
         self._report = channel.report
         self._slices = total
         self._slices_done = 0
+        self._fraction = 0.0
         self._first: tuple[float, float] | None = None
         self._report(Progress("Segmenting…"))
 
-    def tile(self, done: int, total: int) -> None:
-        """Take the tiles done of the slice in progress."""
-        if self._slices == 1 and done >= total:
-            self._report(Progress("Finishing…", 1.0))
-            return
-        self._tell((self._slices_done + done / total) / self._slices, done, total)
+    def tiles_of(self, slices: int) -> Callable[[int, int], None]:
+        """Return what takes the tiles done of the next slices, and their total."""
+
+        def tile(done: int, total: int) -> None:
+            if self._slices == 1 and done >= total:
+                self._report(Progress("Finishing…", 1.0))
+                return
+            self._tell((self._slices_done + slices * done / total) / self._slices, done, total)
+
+        return tile
 
     def slice_done(self) -> None:
         """Count a slice."""
@@ -257,6 +255,9 @@ class _SliceReport:
             self._tell(self._slices_done / self._slices, 0, 0)
 
     def _tell(self, fraction: float, done: int, total: int) -> None:
+        # Never back: slices of a group are counted after all of their tiles, and tiles begin anew
+        # where memory was short.
+        self._fraction = fraction = max(fraction, self._fraction)
         now = time.perf_counter()
         if self._slices > 1:
             text = f"{self._slices_done:,} of {self._slices:,} slices"

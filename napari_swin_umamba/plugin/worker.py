@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from napari_swin_umamba.errors import Cancelled, InputError
+from napari_swin_umamba.errors import Cancelled, InputError, is_out_of_memory
 from napari_swin_umamba.plugin.words import sentence
 
 __all__ = ["Channel", "Failure", "JobThread", "Progress", "Question", "Work"]
@@ -188,7 +188,7 @@ class JobThread:
 
 def _failure(error: Exception) -> Failure:
     details = "".join(traceback.format_exception(error))
-    if _is_out_of_memory(error):
+    if is_out_of_memory(error):
         return Failure(
             "Not enough memory. Close other programs or layers, choose CPU under Options, or "
             "segment the visible region only.",
@@ -206,14 +206,4 @@ def _failure(error: Exception) -> Failure:
     return Failure(
         f"The run failed ({what}). What was finished is kept. Copy the details and report it.",
         details,
-    )
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    # torch's are RuntimeErrors: looked at by name and words so that torch is not imported.
-    return (
-        isinstance(error, MemoryError)
-        or type(error).__name__ == "OutOfMemoryError"
-        or "not enough memory" in str(error)  # of torch's allocator for the CPU
-        or "out of memory" in str(error)
     )

@@ -13,10 +13,9 @@ from pathlib import Path
 from time import perf_counter
 
 import numpy as np
-import torch
 
 from napari_swin_umamba.checkpoints import Model
-from napari_swin_umamba.errors import Cancelled, InputError
+from napari_swin_umamba.errors import Cancelled, InputError, is_out_of_memory
 from napari_swin_umamba.images import Image, read_image, write_labels
 from napari_swin_umamba.segmentation.batch_planning import Batch, Job, check_writable
 from napari_swin_umamba.segmentation.batch_report import (
@@ -224,8 +223,7 @@ def _message(file: Path, error: Exception) -> str:
     """Say what is wrong with a file; raise the error again if it is nobody's fault but ours."""
     if isinstance(error, InputError):
         return str(error) if str(file) in str(error) else f"{file}: {error}"
-    # PyTorch has an exception of its own for a full GPU, and none for a full main memory.
-    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error):
+    if is_out_of_memory(error):
         return f"{file} takes more memory to segment than there is; close other programs"
     raise error
 

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import inf
 
 import numpy as np
 import torch
 
 from napari_swin_umamba.checkpoints import Model
-from napari_swin_umamba.errors import Cancelled
 from napari_swin_umamba.images.units import same_length_factor
 from napari_swin_umamba.plan import Plan
 from napari_swin_umamba.segmentation.device import resolve_device
+from napari_swin_umamba.segmentation.device_fit import DeviceFit
 from napari_swin_umamba.segmentation.instances import (
     instances_from_boundary,
     objects_from_classes,
 )
-from napari_swin_umamba.segmentation.prediction import Progress, StopRequest, predict_bands
+from napari_swin_umamba.segmentation.prediction import (
+    Progress,
+    StopRequest,
+    predict_fitting,
+    stop_if,
+)
 from napari_swin_umamba.segmentation.preprocessing import normalize, select_channels
 from napari_swin_umamba.segmentation.resampling import (
     resampled_shape,
@@ -46,6 +53,9 @@ class PlaneResult:
 @dataclass(frozen=True)
 class PlaneSegmenter:
     """A model and how it is used, for one plane after the other.
+
+    A device that runs out of memory is given less, as :class:`DeviceFit` has it, for this plane
+    and those that follow; notes tell.
 
     Memory beside the plane, at the peak and per pixel: about 12 bytes for semantic labels of a
     one-channel image (their logits never exist for the whole plane at once), 4 more per class for
@@ -99,6 +109,25 @@ class PlaneSegmenter:
         seen = self.network_shape(shape, spacing, unit)
         return make_tiling(seen, plan.patch, self.overlap, plan.pad_to_patch).count
 
+    def planes_at_once(
+        self, shape: tuple[int, int], spacing: tuple[float, float] | None, unit: str | None
+    ) -> int:
+        """Return how many planes :meth:`segment_planes` should be given: they fill the device.
+
+        Raises
+        ------
+        InputError
+            As :meth:`tiles`.
+        """
+        plan = self.model.plan
+        tiling = make_tiling(
+            self.network_shape(shape, spacing, unit),
+            self.fit.patch(plan.patch),
+            self.overlap,
+            plan.pad_to_patch,
+        )
+        return max(1, self.fit.tiles(tiling.tile) // tiling.count)
+
     def segment(
         self,
         plane: np.ndarray,
@@ -108,11 +137,23 @@ class PlaneSegmenter:
         on_progress: Progress | None = None,
         should_stop: StopRequest | None = None,
     ) -> PlaneResult:
-        """Segment one plane.
+        """Segment one plane: :meth:`segment_planes` for a single one."""
+        return self.segment_planes([plane], axes, spacing, unit, on_progress, should_stop)[0]
+
+    def segment_planes(
+        self,
+        planes: Sequence[np.ndarray],
+        axes: str | None,
+        spacing: tuple[float, float] | None = None,
+        unit: str | None = None,
+        on_progress: Progress | None = None,
+        should_stop: StopRequest | None = None,
+    ) -> list[PlaneResult]:
+        """Segment planes of one shape; their tiles go through the network together.
 
         Parameters
         ----------
-        plane
+        planes
             Any real dtype, shape as `axes` says.
         axes
             ``"YX"``, ``"YXC"`` (colour) or ``"CYX"`` (channels); None to guess.
@@ -123,44 +164,64 @@ class PlaneSegmenter:
         on_progress
             Called after every tile with the number of tiles done and their total number.
         should_stop
-            Asked before every tile; True ends the work.
+            Asked before every batch of tiles; True ends the work.
 
         Raises
         ------
         InputError
-            The plane, the model or an option cannot be used; the message says what to change.
+            A plane, the model or an option cannot be used, or memory is short on the CPU as well;
+            the message says what to change.
         Cancelled
             `should_stop` said so.
         """
         plan = self.model.plan
-        channels, notes = select_channels(plane, axes, plan)
-        shape = (channels.shape[1], channels.shape[2])
+        selected = [select_channels(plane, axes, plan) for plane in planes]
+        shape = (selected[0][0].shape[1], selected[0][0].shape[2])
         seen = self.network_shape(shape, spacing, unit)
-        target, device_note = resolve_device(self.device)
-        if not self.resample:
-            notes = (*notes, *_spacing_notes(spacing, unit, plan))
-        keep_logits = seen != shape and not self.instances
-        collector = _Collector(
-            plan, seen, keep_logits, self.probabilities or plan.output == "boundary"
-        )
-        predict_bands(
+        collectors = [self._collector(shape, seen) for _ in planes]
+        told = len(self.fit.steps)
+        predict_fitting(
             self.model.network,
-            resize_plane(normalize(channels, plan), seen, order=3),
-            make_tiling(seen, plan.patch, self.overlap, plan.pad_to_patch),
-            collector.add,
-            device=target,
+            [resize_plane(normalize(channels, plan), seen, order=3) for channels, _ in selected],
+            plan.patch,
+            lambda number, rows, logits: collectors[number].add(rows, logits),
+            self.fit,
+            overlap=self.overlap,
+            pad_to_patch=plan.pad_to_patch,
             mirror=self.mirror,
             on_progress=on_progress,
             should_stop=should_stop,
         )
-        del channels
-        if should_stop is not None and should_stop():
-            raise Cancelled("segmentation was stopped")
-        return PlaneResult(
-            labels=self._labels(collector, shape),
-            probabilities=collector.probabilities_at(shape) if self.probabilities else None,
-            notes=notes + ((device_note,) if device_note else ()),
-        )
+        _, device_note = self._device
+        common: tuple[str, ...] = () if device_note is None else (device_note,)
+        if not self.resample:
+            common = (*_spacing_notes(spacing, unit, plan), *common)
+        common = (*common, *self.fit.steps[told:])
+        results = []
+        for collector, (_, notes) in zip(collectors, selected, strict=True):
+            stop_if(should_stop)
+            results.append(
+                PlaneResult(
+                    labels=self._labels(collector, shape),
+                    probabilities=collector.probabilities_at(shape) if self.probabilities else None,
+                    notes=(*notes, *common),
+                )
+            )
+        return results
+
+    @cached_property
+    def fit(self) -> DeviceFit:
+        """The device, and what it was found to take."""
+        return DeviceFit(self._device[0])
+
+    @cached_property
+    def _device(self) -> tuple[torch.device, str | None]:
+        return resolve_device(self.device)
+
+    def _collector(self, shape: tuple[int, int], seen: tuple[int, int]) -> _Collector:
+        plan = self.model.plan
+        keep_logits = seen != shape and not self.instances
+        return _Collector(plan, seen, keep_logits, self.probabilities or plan.output == "boundary")
 
     def _labels(self, collector: _Collector, shape: tuple[int, int]) -> np.ndarray:
         plan = self.model.plan

@@ -2,26 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
 import torch
 
-from napari_swin_umamba.errors import Cancelled, InputError
+from napari_swin_umamba.errors import Cancelled, InputError, is_out_of_memory
 from napari_swin_umamba.segmentation.device import resolve_device
+from napari_swin_umamba.segmentation.device_fit import DeviceFit
 from napari_swin_umamba.segmentation.tiling import Tiling, gaussian_weights, make_tiling
 
-__all__ = ["Progress", "StopRequest", "predict_bands", "predict_logits"]
+__all__ = [
+    "BandReport",
+    "Progress",
+    "StopRequest",
+    "predict_bands",
+    "predict_fitting",
+    "predict_logits",
+    "stop_if",
+]
 
+BandReport = Callable[[int, slice, np.ndarray], object]
+"""Called as ``emit(number, rows, logits)``: number of the image, rows of it, their logits
+``(classes, rows, X)``, float32."""
 Progress = Callable[[int, int], object]
 """Called as ``on_progress(done, total)`` after every tile."""
 StopRequest = Callable[[], bool]
-"""Asked before every tile; True ends the work with :class:`Cancelled`."""
+"""Asked before every batch of tiles; True ends the work with :class:`Cancelled`."""
 
-# Tiles that a GPU works on at once: four of 512 x 512 fill it, and fit into 8 GB.
-_GPU_BATCH_PIXELS = 4 * 512 * 512
 _MIRRORS: tuple[tuple[int, ...], ...] = ((), (2,), (3,), (2, 3))  # dims of (B, C, H, W)
+
+
+def stop_if(should_stop: StopRequest | None) -> None:
+    """Raise :class:`Cancelled` if a person wants the work to end."""
+    if should_stop is not None and should_stop():
+        raise Cancelled("segmentation was stopped")
 
 
 def predict_logits(
@@ -57,7 +73,7 @@ def predict_logits(
     on_progress
         Called after every tile with the number of tiles done and their total number.
     should_stop
-        Asked before every tile.
+        Asked before every batch of tiles.
     pad_to_patch
         See :func:`make_tiling`.
 
@@ -76,80 +92,139 @@ def predict_logits(
     height, width = image.shape[1:]
     collected: list[np.ndarray] = []
 
-    def collect(rows: slice, logits: np.ndarray) -> None:
+    def collect(_: int, rows: slice, logits: np.ndarray) -> None:
         if not collected:
             collected.append(np.empty((len(logits), height, width), np.float32))
         collected[0][:, rows] = logits
 
-    predict_bands(
-        network,
-        image,
-        make_tiling((height, width), patch, overlap, pad_to_patch),
-        collect,
-        device=resolve_device(device)[0],
-        mirror=mirror,
-        on_progress=on_progress,
-        should_stop=should_stop,
-    )
+    tiling = make_tiling((height, width), patch, overlap, pad_to_patch)
+    fit = DeviceFit(resolve_device(device)[0])
+    try:
+        predict_bands(network, [image], tiling, collect, fit, mirror, on_progress, should_stop)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        raise InputError(
+            f"{fit.device} has too little memory for a tile of {tiling.tile[0]} x "
+            f"{tiling.tile[1]}; choose cpu (--device)"
+        ) from error
     return collected[0]
 
 
-def predict_bands(
+def predict_fitting(
     network: torch.nn.Module,
-    image: np.ndarray,
-    tiling: Tiling,
-    emit: Callable[[slice, np.ndarray], None],
+    images: Sequence[np.ndarray],
+    patch: tuple[int, int],
+    emit: BandReport,
+    fit: DeviceFit,
     *,
-    device: torch.device,
+    overlap: float = 0.5,
+    pad_to_patch: bool = False,
     mirror: bool = False,
     on_progress: Progress | None = None,
     should_stop: StopRequest | None = None,
 ) -> None:
-    """Predict an image tile by tile and hand out the logits band by band, from the top.
-
-    Only one row of tiles is summed at a time: ``4 bytes * classes * tile height * width`` on the
-    device, whatever the height of the image.
+    """Predict images of one size; where memory runs out, with smaller tiles or on the CPU.
 
     Parameters
     ----------
-    network, image, device, mirror, on_progress, should_stop
+    network, patch, overlap, mirror, on_progress, should_stop, pad_to_patch
         As in :func:`predict_logits`.
+    images, emit
+        As in :func:`predict_bands`. After a step that `fit` tells, rows come once more, from the
+        first one on; so does the progress, and the number of tiles is another.
+    fit
+        The device, and what it can take.
+
+    Raises
+    ------
+    Cancelled
+        `should_stop` said so.
+    InputError
+        A bad argument, a network that yields NaN, or too little memory on the CPU as well.
+    """
+    height, width = images[0].shape[1:]
+    while True:
+        tiling = make_tiling((height, width), fit.patch(patch), overlap, pad_to_patch)
+        try:
+            predict_bands(network, images, tiling, emit, fit, mirror, on_progress, should_stop)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+        else:
+            return
+        # Outside the handler: the exception holds the frames, and they the tensors.
+        fit.shrink(tiling.tile)
+
+
+def predict_bands(
+    network: torch.nn.Module,
+    images: Sequence[np.ndarray],
+    tiling: Tiling,
+    emit: BandReport,
+    fit: DeviceFit,
+    mirror: bool = False,
+    on_progress: Progress | None = None,
+    should_stop: StopRequest | None = None,
+) -> None:
+    """Predict images of one size tile by tile and hand out the logits band by band, from the top.
+
+    Only one row of tiles of each image is summed at a time: ``4 bytes * classes * tile height *
+    width`` on the device, whatever the height of the image.
+
+    Parameters
+    ----------
+    network, mirror, on_progress, should_stop
+        As in :func:`predict_logits`.
+    images
+        Each ``(C, Y, X)``, float32, preprocessed. Their tiles share the device's batches: give as
+        many as fill one.
     tiling
-        Of the image.
+        Of each image.
     emit
-        Called with a slice of the image's rows and their logits ``(classes, rows, X)``, float32.
+        Takes the logits of some rows of one image.
+    fit
+        The device, and how many tiles it takes at once: fewer, from the moment that memory runs
+        out.
 
     Raises
     ------
     Cancelled, InputError
         As :func:`predict_logits`.
+    torch.OutOfMemoryError
+        One tile is too much.
     """
-    padded = tiling.pad(image)
+    padded = [tiling.pad(image) for image in images]
     height, width = tiling.tile
+    device = fit.device
     weights = torch.from_numpy(np.outer(gaussian_weights(height), gaussian_weights(width)))
     weights = weights.to(device)
     row_sums, column_sums = (torch.from_numpy(sums).to(device) for sums in tiling.weight_sums())
-    runner = _TileRunner(network, device, mirror, tiling, on_progress, should_stop)
-    sums: torch.Tensor | None = None
+    total = tiling.count * len(images)
+    runner = _TileRunner(network, fit, mirror, total, on_progress, should_stop)
+    sums: list[torch.Tensor] = []
     with _evaluating(network), torch.inference_mode():
         network.to(device)
         for start, stop in tiling.bands():
-            for column, logits in runner.run(padded[:, start : start + height]):
-                if sums is None:
-                    sums = torch.zeros((len(logits), height, tiling.padded[1]), device=device)
-                sums[:, :, column : column + width] += logits * weights
-            assert sums is not None
-            final = sums[:, : stop - start] / (row_sums[start:stop, None] * column_sums)
-            _emit_band(final, start, tiling, emit)
-            rest = sums[:, stop - start :]
-            sums = torch.cat([rest, torch.zeros_like(sums[:, : stop - start])], dim=1)
+            tiles = [
+                (number, column, image[:, start : start + height, column : column + width])
+                for number, image in enumerate(padded)
+                for column in tiling.columns
+            ]
+            for number, column, logits in runner.run(tiles):
+                while number >= len(sums):
+                    shape = len(logits), height, tiling.padded[1]
+                    sums.append(torch.zeros(shape, device=device))
+                sums[number][:, :, column : column + width] += logits * weights
+            for number, image_sums in enumerate(sums):
+                final = image_sums[:, : stop - start] / (row_sums[start:stop, None] * column_sums)
+                _emit_band(final, number, start, tiling, emit)
+                rest, done = image_sums[:, stop - start :], image_sums[:, : stop - start]
+                sums[number] = torch.cat([rest, torch.zeros_like(done)], dim=1)
 
 
 def _emit_band(
-    logits: torch.Tensor,
-    start: int,
-    tiling: Tiling,
-    emit: Callable[[slice, np.ndarray], None],
+    logits: torch.Tensor, number: int, start: int, tiling: Tiling, emit: BandReport
 ) -> None:
     """Cut the padding off a band and pass it on."""
     if not torch.isfinite(logits).all():
@@ -158,7 +233,7 @@ def _emit_band(
     first, last = max(start, top), min(start + logits.shape[1], top + rows)
     if first < last:
         band = logits[:, first - start : last - start, left : left + columns]
-        emit(slice(first - top, last - top), band.cpu().numpy())
+        emit(number, slice(first - top, last - top), band.cpu().numpy())
 
 
 class _TileRunner:
@@ -167,65 +242,58 @@ class _TileRunner:
     def __init__(
         self,
         network: torch.nn.Module,
-        device: torch.device,
+        fit: DeviceFit,
         mirror: bool,
-        tiling: Tiling,
+        total: int,
         on_progress: Progress | None,
         should_stop: StopRequest | None,
     ) -> None:
         self._network = network
-        self._device = device
+        self._fit = fit
         self._dtype = _float_dtype(network)
         self._mirrors = _MIRRORS if mirror else _MIRRORS[:1]
-        self._tiling = tiling
+        self._total = total
         self._on_progress = on_progress
         self._should_stop = should_stop
         self._done = 0
-        self._batch = _batch_size(device, tiling)
 
-    def run(self, strip: np.ndarray) -> Iterator[tuple[int, torch.Tensor]]:
-        """Yield first column and logits ``(classes, h, w)`` of each tile of a row of tiles.
+    def run(
+        self, tiles: list[tuple[int, int, np.ndarray]]
+    ) -> Iterator[tuple[int, int, torch.Tensor]]:
+        """Yield the logits ``(classes, h, w)`` of each tile.
 
         Parameters
         ----------
-        strip
-            Padded image rows ``(C, h, width)``, as high as a tile.
+        tiles
+            Number of the image, first column, and pixels ``(C, h, w)`` of each.
         """
-        waiting = list(self._tiling.columns)
-        width = self._tiling.tile[1]
-        while waiting:
-            columns = waiting[: self._batch]
-            tiles = np.stack([strip[:, :, x : x + width] for x in columns])
-            logits = self._predict_or_shrink(torch.from_numpy(tiles))
+        while tiles:
+            batch = tiles[: self._fit.tiles(tiles[0][2].shape[1:])]
+            logits = self._predict_or_shrink(np.stack([pixels for _, _, pixels in batch]))
             if logits is None:
                 continue
-            del waiting[: len(columns)]
-            for column, tile_logits in zip(columns, logits, strict=True):
-                yield column, tile_logits
+            tiles = tiles[len(batch) :]
+            for (number, column, _), tile_logits in zip(batch, logits, strict=True):
+                yield number, column, tile_logits
                 self._done += 1
                 if self._on_progress is not None:
-                    self._on_progress(self._done, self._tiling.count)
+                    self._on_progress(self._done, self._total)
 
-    def _predict_or_shrink(self, tiles: torch.Tensor) -> torch.Tensor | None:
+    def _predict_or_shrink(self, tiles: np.ndarray) -> torch.Tensor | None:
         """Return logits ``(B, classes, h, w)``, or None after halving a batch that did not fit."""
         try:
-            return self._predict(tiles.to(self._device, self._dtype))
-        except torch.OutOfMemoryError as error:
-            if self._batch == 1:
-                height, width = self._tiling.tile
-                raise InputError(
-                    f"{self._device} has too little memory for a tile of {height} x {width}; "
-                    "choose cpu (--device)"
-                ) from error
-            self._batch //= 2
-            return None
+            return self._predict(torch.from_numpy(tiles).to(self._fit.device, self._dtype))
+        except Exception as error:
+            if len(tiles) == 1 or not is_out_of_memory(error):
+                raise
+        self._fit.take_fewer_tiles(tiles.shape[2:])
+        return None
 
     def _predict(self, tiles: torch.Tensor) -> torch.Tensor:
         """Mean logits over the mirrored versions of tiles ``(B, C, h, w)``."""
         total: torch.Tensor | None = None
         for dims in self._mirrors:
-            if self._should_stop is not None and self._should_stop():
-                raise Cancelled("segmentation was stopped")
+            stop_if(self._should_stop)
             output = self._network(torch.flip(tiles, dims) if dims else tiles)
             logits = output[0] if isinstance(output, list | tuple) else output
             logits = torch.flip(logits, dims).float() if dims else logits.float()
@@ -238,12 +306,6 @@ def _float_dtype(network: torch.nn.Module) -> torch.dtype:
     """Return the precision a network computes in: that of its first weight."""
     dtypes = (weight.dtype for weight in network.parameters() if weight.is_floating_point())
     return next(dtypes, torch.float32)
-
-
-def _batch_size(device: torch.device, tiling: Tiling) -> int:
-    """Return how many tiles to predict at once: one fills the cores of a CPU."""
-    pixels = tiling.tile[0] * tiling.tile[1]
-    return 1 if device.type == "cpu" else max(1, _GPU_BATCH_PIXELS // pixels)
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from napari_swin_umamba.plan import Plan, SegmentationClass
 from napari_swin_umamba.segmentation.layout import check_plane, resolve_layout
 from napari_swin_umamba.segmentation.linking import ObjectLinker
 from napari_swin_umamba.segmentation.plane import PlaneSegmenter
-from napari_swin_umamba.segmentation.prediction import Progress, StopRequest
+from napari_swin_umamba.segmentation.prediction import Progress, StopRequest, stop_if
 
 __all__ = ["Segmentation", "SliceReport", "segment"]
 
@@ -93,7 +93,7 @@ def segment(
     on_progress
         Called after every tile with the number of tiles done and their total number.
     should_stop
-        Asked before every tile; True ends the work.
+        Asked before every batch of tiles and every slice; True ends the work.
     probabilities
         Return the probability of each class as well.
     plane
@@ -176,30 +176,38 @@ def _segment_slices(
     labels: np.ndarray | None = None
     probabilities: np.ndarray | None = None
     notes = dict.fromkeys(image.notes)
-    for number, position in enumerate(layout.positions()):
-        result = segmenter.segment(
-            layout.extract(image.array, position),
+    positions, done = list(layout.positions()), 0
+    while done < len(positions):
+        together = segmenter.planes_at_once(layout.plane_shape, plane_spacing, unit)
+        group = positions[done : done + together]
+        results = segmenter.segment_planes(
+            [layout.extract(image.array, position) for position in group],
             layout.axes,
             plane_spacing,
             unit,
-            _shifted(on_progress, number * per_plane, layout.count * per_plane),
+            _shifted(
+                on_progress, done * per_plane, len(group) * per_plane, layout.count * per_plane
+            ),
             should_stop,
         )
-        found = linker.link(result.labels, position) if linker else result.labels
-        if labels is None:
-            labels = np.zeros(layout.labels_shape, found.dtype)
-        if linker is None and segmenter.instances:
-            found[found > 0] += labels.max()  # films: every object of every frame its own number
-        target = layout.target(position)
-        labels[target] = found
-        if result.probabilities is not None:
-            if probabilities is None:
-                shape = (len(result.probabilities), *layout.labels_shape)
-                probabilities = np.zeros(shape, np.float32)
-            probabilities[(slice(None), *target)] = result.probabilities
-        notes.update(dict.fromkeys(result.notes))
-        if on_slice is not None:
-            on_slice(position, found)
+        for position, result in zip(group, results, strict=True):
+            stop_if(should_stop)
+            found = linker.link(result.labels, position) if linker else result.labels
+            if labels is None:
+                labels = np.zeros(layout.labels_shape, found.dtype)
+            if linker is None and segmenter.instances:
+                found[found > 0] += labels.max()  # films: each object of each frame its own number
+            target = layout.target(position)
+            labels[target] = found
+            if result.probabilities is not None:
+                if probabilities is None:
+                    shape = (len(result.probabilities), *layout.labels_shape)
+                    probabilities = np.zeros(shape, np.float32)
+                probabilities[(slice(None), *target)] = result.probabilities
+            notes.update(dict.fromkeys(result.notes))
+            if on_slice is not None:
+                on_slice(position, found)
+        done += len(group)
     assert labels is not None
     return Segmentation(
         labels, probabilities, segmenter.instances, segmenter.model.plan, tuple(notes)
@@ -211,11 +219,14 @@ def _along_time(layout: SliceLayout, axes: str) -> bool:
     return axes[layout.fixed_axes[-1]] == "T"
 
 
-def _shifted(report: Progress | None, before: int, total: int) -> Progress | None:
-    """Report the tiles of one plane as those of the whole volume."""
+def _shifted(report: Progress | None, before: int, planned: int, total: int) -> Progress | None:
+    """Report the tiles of some planes as those of the whole volume.
+
+    `planned` tiles were expected of them; smaller ones are more, where memory is short.
+    """
     if report is None:
         return None
-    return lambda done, _: report(before + done, total)
+    return lambda done, of: report(before + done * planned // of, total)
 
 
 def _as_array(image: Any) -> Any:

@@ -103,11 +103,11 @@ def test_slices_of_a_volume_come_in_order(stack: SegmentTask) -> None:
     assert fractions == sorted(fractions)
 
 
-def test_stops_before_the_next_tile(task: SegmentTask) -> None:
-    channel = Recorder(stop_at="1 of 4 tiles")
+def test_stops_before_the_next_row_of_tiles(task: SegmentTask) -> None:
+    channel = Recorder(stop_at="2 of 4 tiles")
     with pytest.raises(Cancelled):
         run(task, channel)
-    assert channel.said[-1].text == "1 of 4 tiles"
+    assert channel.said[-1].text == "2 of 4 tiles"
     assert channel.slices == []
 
 
@@ -160,13 +160,13 @@ def test_compilation_is_announced(task: SegmentTask, monkeypatch: pytest.MonkeyP
     channel = Recorder()
     from napari_swin_umamba.segmentation import plane
 
-    predict = plane.predict_bands
+    predict = plane.predict_fitting
 
     def compile_first(*args: object, **kwargs: object) -> None:
         logging.getLogger("napari_swin_umamba.network.cpu").warning("compiling %s", "a kernel")
         predict(*args, **kwargs)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(plane, "predict_bands", compile_first)
+    monkeypatch.setattr(plane, "predict_fitting", compile_first)
     run(task, channel)
     assert any("Compiling" in progress.text for progress in channel.said)
 

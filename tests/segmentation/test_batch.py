@@ -17,7 +17,7 @@ import torch
 
 from napari_swin_umamba import files as file_writing
 from napari_swin_umamba.errors import InputError
-from napari_swin_umamba.images import read_image, write_labels
+from napari_swin_umamba.images import Image, read_image, write_labels
 from napari_swin_umamba.network import build_network
 from napari_swin_umamba.plan import Channel, Normalization, Plan, SegmentationClass
 from napari_swin_umamba.segmentation import (
@@ -310,13 +310,27 @@ def test_one_file_that_cannot_be_written_is_no_full_disk(
     "error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
 )
 def test_an_image_too_large_for_memory(
-    model: Model, folder: Path, tmp_path: Path, error: Exception
+    model: Model,
+    folder: Path,
+    tmp_path: Path,
+    error: Exception,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def run_out(event: object) -> None:
         if isinstance(event, TileDone) and event.job.input.name == "b.tif":
             raise error
 
     summary = run_batch(plan_batch([folder], tmp_path / "out"), model, on_event=run_out)
+    assert [bool(report.error) for report in summary.reports] == [False, True, False]
+    assert "b.tif: this computer has too little memory for a tile" in str(summary.failed[0].error)
+
+    def read(path: Path, axes: str | None = None) -> Image:
+        if path.name == "b.tif":
+            raise error
+        return read_image(path, axes)
+
+    monkeypatch.setattr("napari_swin_umamba.segmentation.batch.read_image", read)
+    summary = run_batch(plan_batch([folder], tmp_path / "more"), model)
     assert [bool(report.error) for report in summary.reports] == [False, True, False]
     assert "b.tif takes more memory" in str(summary.failed[0].error)
 

@@ -12,8 +12,8 @@ from scipy.ndimage import gaussian_filter
 from napari_swin_umamba.errors import Cancelled, InputError
 from napari_swin_umamba.network import build_network
 from napari_swin_umamba.segmentation import predict_logits, resolve_device
-from napari_swin_umamba.segmentation import prediction as prediction_module
-from napari_swin_umamba.segmentation.prediction import predict_bands
+from napari_swin_umamba.segmentation.device_fit import DeviceFit
+from napari_swin_umamba.segmentation.prediction import predict_bands, predict_fitting
 from napari_swin_umamba.segmentation.tiling import make_tiling
 
 RNG = np.random.default_rng(0)
@@ -164,7 +164,7 @@ def test_stop_is_asked_before_every_run_of_the_network(mirror: bool) -> None:
             on_progress=lambda n, _: done.append(n),
             should_stop=should_stop,
         )
-    assert done == ([] if mirror else [1, 2])
+    assert done == ([] if mirror else list(range(1, 11)))  # a row of five tiles is one batch
     assert network.training
 
 
@@ -173,41 +173,126 @@ def test_only_one_row_of_tiles_is_in_memory() -> None:
     tiling = make_tiling((500, 40), (64, 64))
     bands: list[tuple[int, int]] = []
 
-    def emit(rows: slice, logits: np.ndarray) -> None:
+    def emit(number: int, rows: slice, logits: np.ndarray) -> None:
+        assert number == 0
         bands.append((rows.start, rows.stop))
         assert logits.shape == (2, rows.stop - rows.start, 40)
         assert logits.shape[1] <= 64
 
-    predict_bands(PerPixel(), image, tiling, emit, device=torch.device("cpu"))
+    predict_bands(PerPixel(), [image], tiling, emit, DeviceFit(torch.device("cpu")))
     assert len(bands) == len(tiling.rows)
     assert [b[0] for b in bands[1:]] == [b[1] for b in bands[:-1]]
     assert (bands[0][0], bands[-1][1]) == (0, 500)
 
 
 class LittleMemory(PerPixel):
-    """A device that holds a limited number of tiles."""
+    """A device that holds a limited number of pixels."""
 
     def __init__(self, limit: int) -> None:
         super().__init__()
         self.limit = limit
-        self.batches: list[int] = []
+        self.batches: list[tuple[int, ...]] = []
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if len(x) > self.limit:
+        if x.numel() > self.limit:
             raise torch.OutOfMemoryError("out of memory")
-        self.batches.append(len(x))
+        self.batches.append(tuple(x.shape))
         return super().forward(x)
 
 
-def test_batches_shrink_until_they_fit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prediction_module, "_batch_size", lambda device, tiling: 8)
+def test_batches_shrink_until_they_fit(caplog: pytest.LogCaptureFixture) -> None:
     image = RNG.normal(size=(1, 40, 200)).astype(np.float32)
-    network = LittleMemory(2)
+    network = LittleMemory(2 * 64 * 64)
     logits = predict_logits(network, image, (64, 64), device="cpu")
     np.testing.assert_allclose(logits[0], 2 * image[0], rtol=1e-4, atol=1e-5)
-    assert network.batches == [2, 2, 2]
+    assert [shape[0] for shape in network.batches] == [2, 2, 2]
+    assert [record.getMessage() for record in caplog.records] == [
+        f"this computer ran out of memory: {now} tiles at once instead of {before}"
+        for before, now in [(16, 8), (8, 4), (4, 2)]
+    ]
     with pytest.raises(InputError, match="too little memory for a tile of 64 x 64"):
         predict_logits(LittleMemory(0), image, (64, 64), device="cpu")
+
+
+def fitted(network: torch.nn.Module, images: list[np.ndarray], fit: DeviceFit) -> np.ndarray:
+    found = np.full((len(images), 2, *images[0].shape[1:]), np.nan, np.float32)
+
+    def emit(number: int, rows: slice, logits: np.ndarray) -> None:
+        found[number, :, rows] = logits
+
+    predict_fitting(network, images, (256, 256), emit, fit)
+    return found
+
+
+def test_images_share_batches() -> None:
+    images = [RNG.normal(size=(1, 50, 60)).astype(np.float32) for _ in range(5)]
+    network = LittleMemory(10**9)
+    together = fitted(network, images, DeviceFit(torch.device("cpu")))
+    assert network.batches == [(5, 1, 64, 64)]
+    for image, logits in zip(images, together, strict=True):
+        alone = predict_logits(network, image, (256, 256), device="cpu")
+        np.testing.assert_allclose(logits, alone, atol=1e-6)
+
+
+def test_tiles_shrink_until_they_fit_and_stay_small() -> None:
+    image = RNG.normal(size=(1, 300, 260)).astype(np.float32)
+    network, fit = LittleMemory(128 * 128), DeviceFit(torch.device("cpu"))
+    for _ in range(2):
+        np.testing.assert_allclose(fitted(network, [image], fit)[0, 0], 2 * image[0], rtol=1e-4)
+        (step,) = fit.steps
+        assert "tiles of 128 x 128 pixels instead of 256 x 256; labels differ a little" in step
+    assert {shape[2:] for shape in network.batches} == {(128, 128)}
+    small = LittleMemory(127 * 127)
+    with pytest.raises(InputError, match=r"too little memory for a tile of 128 x 128 .*--model"):
+        fitted(small, [image], fit)
+
+
+def test_errors_that_are_not_about_memory_pass() -> None:
+    class Broken(PerPixel):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            raise RuntimeError("weights are missing")
+
+    fit = DeviceFit(torch.device("cpu"))
+    with pytest.raises(RuntimeError, match="weights are missing"):
+        fitted(Broken(), [np.zeros((1, 64, 64), np.float32)], fit)
+    assert fit.steps == []
+
+
+def test_a_gpu_without_memory_gives_way_to_the_cpu() -> None:
+    fit = DeviceFit(torch.device("cuda:0"))
+    patch, taken = (512, 384), []
+    assert fit.tiles(patch) == 5
+    while fit.device.type == "cuda":
+        tile = fit.patch(patch)
+        taken.append((fit.tiles(tile), tile))
+        if not fit.take_fewer_tiles(tile):
+            fit.shrink(tile)
+    assert taken == [
+        (5, (512, 384)),
+        (2, (512, 384)),
+        (1, (512, 384)),
+        (1, (256, 192)),
+        (1, (128, 192)),
+    ]
+    assert fit.patch(patch) == patch
+    assert len(fit.steps) == len(taken)
+    assert fit.steps[1] == "the GPU (cuda:0) ran out of memory: 1 tile at once instead of 2"
+    assert fit.steps[-1].endswith("the CPU goes on with the work, which takes longer")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_the_cpu_finishes_what_a_full_gpu_began() -> None:
+    image = RNG.normal(size=(1, 300, 260)).astype(np.float32)
+    fit, network = DeviceFit(torch.device("cuda")), PlaceDependent()
+    expected = fitted(network, [image, image], DeviceFit(torch.device("cpu")))
+    torch.cuda.set_per_process_memory_fraction(1e-6)
+    try:
+        found = fitted(network, [image, image], fit)
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    assert fit.device.type == "cpu"
+    np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
 def test_a_network_that_yields_nan_is_told() -> None:

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_swin_umamba.errors import InputError
+from napari_swin_umamba.errors import InputError, is_out_of_memory
 from napari_swin_umamba.plan import Plan
 from napari_swin_umamba.segmentation import instances_from_boundary, predict_logits
 from swin_umamba_training.config import TrainConfig
@@ -133,7 +133,7 @@ class SegmentationModule(lightning.LightningModule):
         try:
             logits = predict_logits(self.network, image, self._plan.patch, device=self.device)
         except InputError as error:
-            if isinstance(error.__cause__, torch.OutOfMemoryError):
+            if error.__cause__ is not None and is_out_of_memory(error.__cause__):
                 raise
             raise TrainingDiverged("the network yields no numbers", self.global_step) from error
         target = boundary_target(labels) if self._plan.output == "boundary" else labels
