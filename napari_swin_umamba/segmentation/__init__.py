@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from napari_swin_umamba.segmentation.batch_planning import Batch, plan_batch
     from napari_swin_umamba.segmentation.batch_report import BatchSummary, FileReport
     from napari_swin_umamba.segmentation.device import resolve_device
+    from napari_swin_umamba.segmentation.flicker import Flicker, measure_flicker
     from napari_swin_umamba.segmentation.instances import instances_from_boundary
     from napari_swin_umamba.segmentation.linking import ObjectLinker
     from napari_swin_umamba.segmentation.measurement import measure_labels
@@ -38,6 +39,7 @@ __all__ = [
     "BatchSummary",
     "Cancelled",
     "FileReport",
+    "Flicker",
     "InputError",
     "Measurements",
     "Model",
@@ -49,6 +51,7 @@ __all__ = [
     "bundled_models",
     "instances_from_boundary",
     "load_model",
+    "measure_flicker",
     "measure_labels",
     "plan_batch",
     "predict_logits",
@@ -64,9 +67,11 @@ _HOME = {
     "BatchOptions": "batch",
     "BatchSummary": "batch_report",
     "FileReport": "batch_report",
+    "Flicker": "flicker",
     "Measurements": "table",
     "Segmentation": "segmenter",
     "instances_from_boundary": "instances",
+    "measure_flicker": "flicker",
     "measure_labels": "measurement",
     "plan_batch": "batch_planning",
     "ObjectLinker": "linking",
