@@ -15,9 +15,9 @@ __all__ = ["Flicker", "measure_flicker"]
 class Flicker:
     """Voxels that differ from the same value in the slice before and the slice after.
 
-    A structure that grows, shrinks or ends changes from one slice to the next and stays changed. What
-    appears or vanishes for one slice alone is most often a mistake of a network that sees slices one
-    by one, and no reference labels are needed to count it.
+    A structure that grows, shrinks or ends changes from one slice to the next and stays changed.
+    What appears or vanishes for one slice alone is most often a mistake of a network that sees
+    slices one by one, and no reference labels are needed to count it.
     """
 
     blinking: np.ndarray
