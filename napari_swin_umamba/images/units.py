@@ -6,7 +6,7 @@ from math import isfinite, prod
 from numbers import Real
 from typing import Any
 
-__all__ = ["known_spacing", "same_length_factor", "unit_name"]
+__all__ = ["is_time_unit", "known_spacing", "same_length_factor", "unit_name"]
 
 _METRES = {
     "nanometer": 1e-9,
@@ -28,6 +28,8 @@ _SPELLINGS = {
     "in": "inch",
     "m": "meter",
 }
+_TIMES = frozenset({"second", "minute", "hour", "day"})
+_TIME_SPELLINGS = {"s": "second", "ms": "second", "min": "minute", "h": "hour", "d": "day"}
 
 
 def known_spacing(spacing: Any, count: int = 2) -> tuple[float, ...] | None:
@@ -49,6 +51,12 @@ def unit_name(spelling: str | None) -> str | None:
     """Return the full name of a unit of length, or None if it is none (``"pixel"``, ``""``)."""
     name = _SPELLINGS.get(spelling or "", spelling)
     return name if name in _METRES else None
+
+
+def is_time_unit(unit: str | None) -> bool:
+    """Whether a unit is one of time, under its full name (``"millisecond"``) or a short one."""
+    name = _TIME_SPELLINGS.get(unit or "", unit or "")
+    return any(name.endswith(time) for time in _TIMES)
 
 
 def same_length_factor(unit: str | None, other: str | None) -> float:

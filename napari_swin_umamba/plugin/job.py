@@ -20,6 +20,7 @@ from napari_swin_umamba.images.slices import Position, SliceLayout
 from napari_swin_umamba.plan import Plan
 from napari_swin_umamba.plugin.layer_view import Window
 from napari_swin_umamba.plugin.loaded_model import LoadedModel
+from napari_swin_umamba.plugin.numbering import numbered_beside
 from napari_swin_umamba.plugin.options import SegmentOptions
 from napari_swin_umamba.plugin.planes import Planes
 from napari_swin_umamba.plugin.provenance import (
@@ -34,6 +35,7 @@ from napari_swin_umamba.plugin.words import duration
 from napari_swin_umamba.plugin.worker import Channel, Progress, Question
 
 __all__ = [
+    "AskBeside",
     "Begun",
     "Checked",
     "SegmentTask",
@@ -100,6 +102,13 @@ class TakeOut(Question):
     """
 
 
+class AskBeside(Question):
+    """Asks for what lies around the one slice of a run: its objects are numbered with regard to it.
+
+    The answer is a :class:`~napari_swin_umamba.plugin.numbering.Beside`, or None.
+    """
+
+
 @dataclass(frozen=True)
 class Checked:
     """What the worker found out about the content that it was given."""
@@ -114,7 +123,8 @@ class SegmentedSlice:
 
     position: Position
     labels: np.ndarray
-    """(rows, columns) integers: class ids, or object numbers counted from 1."""
+    """(rows, columns) integers: class ids, or object numbers, counted from 1 through all slices of
+    the run; where it has a single one, numbered to fit into the layer."""
     probabilities: np.ndarray | None = None
     """(classes, rows, columns), float32, if asked for."""
 
@@ -196,6 +206,9 @@ def run_segmentation(
                     labels = linker.link(labels, position)
                 if task.whole and position == task.positions[0]:
                     channel.deliver(_check_earlier(channel))
+                if segmenter.instances and len(task.positions) == 1:
+                    beside = channel.ask(AskBeside())
+                    labels = labels if beside is None else numbered_beside(beside, labels)
                 channel.deliver(SegmentedSlice(position, labels, probabilities))
                 progress.slice_done()
     return Summary(

@@ -15,7 +15,7 @@ import numpy as np
 from napari_swin_umamba.errors import InputError
 from napari_swin_umamba.images import Image, StoredGrid, read_geometry
 from napari_swin_umamba.images.geometry import spacing_of
-from napari_swin_umamba.images.units import same_length_factor, unit_name
+from napari_swin_umamba.images.units import is_time_unit, same_length_factor, unit_name
 
 __all__ = ["axes_of_layer", "data_to_world", "grid_of_layer", "is_moved", "turns"]
 
@@ -58,7 +58,7 @@ def axes_of_layer(name: str, ndim: int, meta: Mapping[str, Any]) -> tuple[str, t
     labels = [str(label).lower() for label in meta.get("axis_labels") or ()]
     letters = [_LETTERS.get(label) for label in labels] or [None] * ndim
     units = [str(unit) for unit in meta.get("units") or ()] or [""] * ndim
-    times = [axis for axis in range(ndim) if letters[axis] == "T" or units[axis].endswith("second")]
+    times = [axis for axis in range(ndim) if letters[axis] == "T" or is_time_unit(units[axis])]
     if not times and ndim == 4:
         times = [0]
     space = [axis for axis in range(ndim) if axis not in times[:1]]

@@ -51,12 +51,12 @@ def show_probability_layers(
     for item in plan.label_classes[1:]:
         mark = {"probability_of": item.id, "labels_id": str(labels.unique_id)}
         for layer in viewer.layers:
-            if layer.metadata.get(METADATA_KEY) == mark and layer.data.shape == labels.data.shape:
+            if _is_ours(layer, mark) and layer.data.shape == labels.data.shape:
                 layers[item.id] = layer
                 if afresh:
                     layer.data = np.zeros(labels.data.shape, np.float16)
         if item.id not in layers:
-            layers[item.id] = Image(
+            layer = Image(
                 np.zeros(labels.data.shape, np.float16),
                 name=f"{name}: probability of {item.name}",
                 contrast_limits=(0, 1),
@@ -66,8 +66,16 @@ def show_probability_layers(
                 metadata={METADATA_KEY: mark},
                 **transform,
             )
-            viewer.add_layer(layers[item.id])
+            layer.metadata[METADATA_KEY]["layer_id"] = str(layer.unique_id)
+            viewer.add_layer(layer)
+            layers[item.id] = layer
     return layers
+
+
+def _is_ours(layer: Any, mark: dict[str, Any]) -> bool:
+    """Whether we made a layer for a class; a copy that a person made has another id: to keep."""
+    wanted = {**mark, "layer_id": str(layer.unique_id)}
+    return bool(layer.metadata.get(METADATA_KEY) == wanted)
 
 
 def probability_of(probabilities: np.ndarray, number: int, plan: Plan) -> np.ndarray:

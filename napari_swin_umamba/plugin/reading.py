@@ -15,6 +15,7 @@ from typing import Literal
 import numpy as np
 
 from napari_swin_umamba.images.slices import Position, SliceLayout
+from napari_swin_umamba.images.units import is_time_unit, same_length_factor, unit_name
 from napari_swin_umamba.plan import Plan
 from napari_swin_umamba.plugin.layer_view import LayerView
 
@@ -22,6 +23,7 @@ __all__ = ["Correction", "Reading", "is_channel_label", "read_layer", "why_no_pr
 
 _CHANNEL_LABELS = frozenset({"c", "ch", "channel", "channels"})
 _TIME_LABELS = frozenset({"t", "time", "frame", "frames"})
+_PLACE_LABELS = frozenset({"z", "y", "x"})
 _CLEARLY_COARSER = 1.5
 """Ratio of spacings from which slicing along another axis is worth a word."""
 
@@ -87,7 +89,7 @@ class Reading:
     def is_time(self, axis: int) -> bool:
         """Whether an axis is time, by its label or its unit."""
         label, unit = self.view.axis_labels[axis].lower(), self.view.units[axis]
-        return label in _TIME_LABELS or unit.endswith("second")
+        return label in _TIME_LABELS or is_time_unit(unit)
 
     @property
     def spacing(self) -> tuple[float, float] | None:
@@ -98,6 +100,17 @@ class Reading:
         """Spacing along an axis, as corrected."""
         given = self.correction.spacing
         return self.view.spacing[axis] if given is None else given[axis]
+
+    @property
+    def steps(self) -> tuple[dict[int, float], str | None]:
+        """Spacing along :attr:`spatial_axes`, all in one unit, and that unit; None: not known."""
+        unit = self.unit or unit_name(self.view.units[self.plane[0]])
+        given = self.correction.spacing is not None
+        return {
+            axis: self.step(axis)
+            * (1.0 if given else same_length_factor(self.view.units[axis], unit))
+            for axis in self.spatial_axes
+        }, unit
 
     @property
     def unit(self) -> str | None:
@@ -196,7 +209,13 @@ def _guess_channel_axis(view: LayerView, wanted: int) -> int | None:
     named = [axis for axis, label in enumerate(view.axis_labels) if is_channel_label(label)]
     # Axes with a slider first: rows and columns are rarely as few as channels.
     matching = [axis for axis in view.order if view.shape[axis] == wanted]
-    return next(iter(named + matching), None)
+    return next(iter(named + [axis for axis in matching if not _is_known(view, axis)]), None)
+
+
+def _is_known(view: LayerView, axis: int) -> bool:
+    """Whether an axis is said to be space or time: then it holds no channels, whatever its size."""
+    label = view.axis_labels[axis].lower()
+    return label in _PLACE_LABELS | _TIME_LABELS or is_time_unit(view.units[axis])
 
 
 def why_not(reading: Reading, plan: Plan) -> str | None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+from math import floor, inf, log10
+
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QComboBox,
@@ -20,7 +24,10 @@ from napari_swin_umamba.plugin.words import axis_name, count
 __all__ = ["ReadingRow"]
 
 _UNITS = {"not known": None, "nm": "nanometer", "µm": "micrometer", "mm": "millimeter"}
+_SHORT = {"centimeter": "cm", "meter": "m", "inch": "in"}
 _LARGEST = 1e6
+_DECIMALS = 4
+_MOST_DECIMALS = 12
 
 
 class ReadingRow(QWidget):
@@ -46,11 +53,14 @@ class ReadingRow(QWidget):
         self.channels.setToolTip("The axis that holds the channels.")
         self.unit = QComboBox()
         self.unit.setToolTip("Unit of the sizes above.")
-        self.unit.addItems(list(_UNITS))
+        for name, unit in _UNITS.items():
+            self.unit.addItem(name, unit)
         for combo in (self.slices, self.channels, self.unit):
             make_narrow(combo)
         self.steps: dict[int, QDoubleSpinBox] = {}
         """Size of a pixel along each axis of the layer that is a length."""
+        self._exact: dict[int, float] = {}
+        """The sizes before they were rounded to the decimals of a field."""
         self.reset_button = QPushButton("As the image says")
         self.reset_button.setToolTip("Drops the corrections.")
         self._grid_widget = QWidget()
@@ -66,8 +76,8 @@ class ReadingRow(QWidget):
         self._reading: Reading | None = None
         self.edit_button.toggled.connect(self._grid_widget.setVisible)
         self.slices.activated.connect(self._choose_slices)
-        self.channels.activated.connect(self._correct)
-        self.unit.activated.connect(self._correct)
+        self.channels.activated.connect(self._correct_channels)
+        self.unit.activated.connect(lambda _: self._correct_sizes())
         self.reset_button.clicked.connect(lambda: self.corrected.emit(Correction()))
 
     def show_reading(self, reading: Reading | None, text: str) -> None:
@@ -107,7 +117,7 @@ class ReadingRow(QWidget):
             rows.append(("Slices along", self.slices))
         self.slices.setVisible(bool(reading.fixed_axes))
         rows.append(("Channels", self.channels))
-        self.steps = {axis: self._step() for axis in reading.spatial_axes}
+        self.steps = {axis: self._step(axis) for axis in reading.spatial_axes}
         rows += [(f"Pixel {axis_name(reading, axis)}", spin) for axis, spin in self.steps.items()]
         rows.append(("Unit", self.unit))
         for row, (caption, widget) in enumerate(rows):
@@ -128,20 +138,26 @@ class ReadingRow(QWidget):
             combo.addItem(f"{axis_name(reading, axis)} ({slices})", axis)
 
     def _show_values(self, reading: Reading) -> None:
-        names = list(_UNITS.values())
-        self.unit.setCurrentIndex(names.index(reading.unit) if reading.unit in names else 0)
+        sizes, unit = reading.steps
+        while self.unit.count() > len(_UNITS):
+            self.unit.removeItem(self.unit.count() - 1)
+        if unit not in _UNITS.values():  # the image's own
+            self.unit.addItem(_SHORT.get(str(unit), str(unit)), unit)
+        self.unit.setCurrentIndex(self.unit.findData(unit))
+        self._exact = sizes
         for axis, spin in self.steps.items():
             spin.blockSignals(True)
-            spin.setValue(reading.step(axis))
+            spin.setDecimals(_decimals(sizes[axis]))
+            spin.setMinimum(10.0 ** -spin.decimals())
+            spin.setValue(sizes[axis])
             spin.blockSignals(False)
 
-    def _step(self) -> QDoubleSpinBox:
+    def _step(self, axis: int) -> QDoubleSpinBox:
         spin = QDoubleSpinBox()
-        spin.setDecimals(4)
-        spin.setRange(0.0001, _LARGEST)
+        spin.setMaximum(_LARGEST)
         spin.setKeyboardTracking(False)
         spin.setToolTip("Distance between the centres of neighbouring pixels along this axis.")
-        spin.valueChanged.connect(self._correct)
+        spin.valueChanged.connect(lambda size: self._correct_sizes({axis: size}))
         return spin
 
     def _choose_slices(self, _index: int) -> None:
@@ -149,15 +165,29 @@ class ReadingRow(QWidget):
         if axis is not None:
             self.slice_axis_chosen.emit(int(axis))
 
-    def _correct(self, _value: object = None) -> None:
+    def _correct_channels(self, _index: int) -> None:
+        if self._reading is not None:
+            before = self._reading.correction
+            self.corrected.emit(replace(before, channel_axis=self.channels.currentData()))
+
+    def _correct_sizes(self, changed: Mapping[int, float] | None = None) -> None:
+        """Take the sizes changed and the unit chosen; what was not touched stays exact."""
         reading = self._reading
         if reading is None:
             return
         spacing = list(reading.view.spacing)
-        for axis, spin in self.steps.items():
-            spacing[axis] = spin.value()
-        unit = _UNITS[self.unit.currentText()]
-        self.corrected.emit(Correction(self.channels.currentData(), tuple(spacing), unit))
+        for axis, size in {**self._exact, **(changed or {})}.items():
+            spacing[axis] = size
+        self.corrected.emit(
+            replace(reading.correction, spacing=tuple(spacing), unit=self.unit.currentData())
+        )
+
+
+def _decimals(size: float) -> int:
+    """Decimals that show four figures of a size, four at least."""
+    if not 0 < size < inf:
+        return _DECIMALS
+    return min(_MOST_DECIMALS, max(_DECIMALS, 3 - floor(log10(size))))
 
 
 def _structure(reading: Reading) -> tuple[object, ...]:

@@ -19,6 +19,7 @@ from napari_swin_umamba.plugin.result_layer import METADATA_KEY, Index, Place
 
 __all__ = [
     "Content",
+    "Earlier",
     "digest",
     "may_write",
     "newest_result",
@@ -170,3 +171,47 @@ class Content:
             if current.any() if written is None else written != digest(current):
                 return False
         return True
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """The result that a run over all slices replaces, until it has."""
+
+    data: np.ndarray
+    slices: dict[str, Any]
+    """Metadata of its slices, by key."""
+    runs: list[dict[str, Any]]
+
+    def put_back(
+        self, layer: Any, places: Iterable[tuple[str, Index]], number_objects: bool
+    ) -> int:
+        """Fill the slices of a layer that nothing was written to or painted on.
+
+        Parameters
+        ----------
+        layer
+            A result layer of the same size.
+        places
+            Key and index of every slice.
+        number_objects
+            Values number objects: they get numbers above those that the layer holds.
+
+        Returns
+        -------
+        int
+            Slices put back.
+        """
+        ours = layer.metadata[METADATA_KEY]
+        written = ours.setdefault("slices", {})
+        empty = [
+            (key, index)
+            for key, index in places
+            if key in self.slices and key not in written and not layer.data[index].any()
+        ]
+        first = int(layer.data.max(initial=0)) if number_objects else 0
+        for key, index in empty:
+            values = np.array(self.data[index])
+            values[values > 0] += first
+            layer.data[index] = values
+            note_written(layer, key, values, self.runs[self.slices[key]["run"]])
+        return len(empty)

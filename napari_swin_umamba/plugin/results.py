@@ -11,14 +11,11 @@ import numpy as np
 from napari.layers import Image, Labels
 
 from napari_swin_umamba.plugin.job import Begun, SegmentedSlice, SegmentTask
-from napari_swin_umamba.plugin.numbering import (
-    largest_number_elsewhere,
-    numbered_like,
-    same_objects,
-)
+from napari_swin_umamba.plugin.numbering import Beside, FreeNumbers
 from napari_swin_umamba.plugin.probabilities import probability_of, show_probability_layers
 from napari_swin_umamba.plugin.reruns import (
     Content,
+    Earlier,
     may_write,
     newest_result,
     note_written,
@@ -35,6 +32,7 @@ from napari_swin_umamba.plugin.result_layer import (
     slice_key,
 )
 from napari_swin_umamba.plugin.result_making import make_labels_layer
+from napari_swin_umamba.plugin.strokes import forget_strokes, forget_strokes_on
 from napari_swin_umamba.plugin.transform import move_layer, result_transform, same_place
 from napari_swin_umamba.plugin.words import axis_name
 
@@ -82,12 +80,15 @@ class ResultWriter:
         self._redrawn = time.perf_counter()  # napari draws what is made or emptied here
         self._stale = False
         self._keep_selection = keep_selection
-        self._largest: int | None = None
+        self._numbers = FreeNumbers()
+        self._earlier: Earlier | None = None
         self._probabilities: dict[int, Image] | None = None
         self.written = 0
         """Slices written."""
         self.kept = 0
         """Slices that a person changed meanwhile, and that were therefore left as they are."""
+        self.restored = 0
+        """Slices that show the earlier result again, since the run ended before it came to them."""
         self.taken: Content | None = None
         """What the layer held before."""
         position = () if task.whole else task.positions[0]
@@ -110,8 +111,10 @@ class ResultWriter:
         self._transform = self._transform_of_image()
         if found is None:
             self.layer: Labels = self._add_layer(np.zeros(self._place.shape, self._dtype))
+            self._watch_strokes()
             return
         self.layer = found
+        self._watch_strokes()
         if task.whole:
             self._take_out()
         move_layer(found, self._transform)
@@ -121,6 +124,11 @@ class ResultWriter:
         """Why the layer cannot be written to any more; None: it can."""
         if self.layer not in self._viewer.layers:
             return "The result layer was removed, so the run was stopped."
+        if not isinstance(self.layer.metadata.get(METADATA_KEY), dict):
+            return (
+                "The result layer's metadata was replaced meanwhile, so the run was stopped. "
+                "Segment again: that makes a new layer."
+            )
         data = self.layer.data
         if (
             not isinstance(data, np.ndarray)
@@ -145,20 +153,40 @@ class ResultWriter:
         if self.taken is None:
             return
         if untouched:
+            ours = self.layer.metadata[METADATA_KEY]
+            self._earlier = Earlier(self.taken.data, ours.get("slices", {}), ours.get("runs", []))
             self.taken = None
-            self.layer.metadata[METADATA_KEY].update(slices={}, runs=[])
-            _forget_strokes(self.layer)
+            ours.update(slices={}, runs=[])
+            forget_strokes(self.layer)
         else:
+            self._forget_watching()
             self.layer = self._add_layer(self._put_back())
+            self._watch_strokes()
             self.is_new = True
 
-    def close(self) -> None:
-        """End; without a slice written everything is as it was before."""
+    def close(self, finished: bool = True) -> None:
+        """End; without a slice written everything is as it was before.
+
+        Parameters
+        ----------
+        finished
+            All slices came. Otherwise those that did not are filled with the earlier result, if
+            there was one.
+        """
+        self._forget_watching()
         if self.taken is not None:
             drawn = self._put_back()
             if drawn.any():  # in the moment when the layer was empty
                 self.layer = self._add_layer(drawn)
-        elif self.is_new and not self.written and not self.problem and not self.layer.data.any():
+        elif self.problem is not None:
+            return
+        elif self._earlier is not None and not finished:
+            places = [
+                (self._key(position), self._layout.target(position))
+                for position in self._layout.positions()
+            ]
+            self.restored = self._earlier.put_back(self.layer, places, self._begun.instances)
+        elif self.is_new and not self.written and not self.layer.data.any():
             self._viewer.layers.remove(self.layer)
 
     def write(self, result: SegmentedSlice) -> None:
@@ -170,9 +198,10 @@ class ResultWriter:
         if not may_write(self.layer, key, index):
             self.kept += 1
             return
+        forget_strokes_on(self.layer, index)
         values = result.labels.astype(self._dtype)
-        if self._begun.instances:
-            values = self._numbered(key, index, values)
+        if self._begun.instances and len(self._task.positions) > 1:
+            values = self._numbered(values)
         self.layer.data[index] = values
         note_written(self.layer, key, values, self._begun.run)
         if result.probabilities is not None:
@@ -231,24 +260,28 @@ class ResultWriter:
             for place, here in zip(index, shown, strict=True)
         )
 
-    def _numbered(self, key: str, index: Index, values: np.ndarray) -> np.ndarray:
-        """Number objects so that no two in the layer share one, and known ones keep theirs."""
-        if len(self._task.positions) == 1:
-            current = self.layer.data[index]
-            elsewhere = largest_number_elsewhere(self.layer.data, index)
-            if run_of(self.layer, key) is None:
-                values[values > 0] += elsewhere
-                return values
-            if same_objects(current, values):
-                return np.array(current)
-            largest = max(elsewhere, int(current.max(initial=0)))
-            return numbered_like(current, values, largest)
-        if self._task.reading.links_objects:
-            return values  # the worker numbers them through the volume
-        before = self._largest or 0
-        self._largest = before + int(values.max(initial=0))
-        values[values > 0] += before
-        return values
+    def beside(self) -> Beside:
+        """Return what the objects of the one slice of the run are numbered with regard to."""
+        position = self._task.positions[0]
+        index = self._place.index(self._layout.target(position))
+        known = run_of(self.layer, self._key(position)) is not None
+        return Beside(self.layer.data, index, known)
+
+    def _numbered(self, values: np.ndarray) -> np.ndarray:
+        """Number objects so that no two in the layer share one."""
+        if not self._task.reading.links_objects:
+            values[values > 0] += self._numbers.largest
+        # Otherwise the worker has numbered them through the volume.
+        return self._numbers.of(values)
+
+    def _watch_strokes(self) -> None:
+        self.layer.events.labels_update.connect(self._on_stroke)
+
+    def _forget_watching(self) -> None:
+        self.layer.events.labels_update.disconnect(self._on_stroke)
+
+    def _on_stroke(self, _event: Any = None) -> None:
+        self._numbers.reserve(int(self.layer.selected_label))
 
     # --- layers --------------------------------------------------------------------------------
 
@@ -311,10 +344,3 @@ class ResultWriter:
             self._transform = now
             for layer in self._layers():
                 move_layer(layer, now)
-
-
-def _forget_strokes(layer: Labels) -> None:
-    """Drop napari's history of strokes: undo would paint values of the earlier result."""
-    reset = getattr(layer, "_reset_history", None)
-    if reset is not None:
-        reset()

@@ -38,6 +38,7 @@ class RunRow(QWidget):
     region_clicked = Signal()
     layers_clicked = Signal()
     folder_clicked = Signal()
+    save_clicked = Signal()
     cancel_clicked = Signal()
     follow_toggled = Signal(bool)
     menu_opened = Signal()
@@ -61,7 +62,9 @@ class RunRow(QWidget):
         self.more_button = QToolButton()
         self.more_button.setText("More ▾")
         self.more_button.setStyleSheet(MENU_STYLE)
-        self.more_button.setToolTip("Segment a region, several layers, or a folder of images.")
+        self.more_button.setToolTip(
+            "Segment a region, several layers, or a folder of images; save labels."
+        )
         self.more_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         menu = QMenu(self.more_button)
         menu.setToolTipsVisible(True)
@@ -72,6 +75,8 @@ class RunRow(QWidget):
         self.folder_action.setToolTip(
             "Segments every image of a folder and saves the labels; no layers are made."
         )
+        menu.addSeparator()
+        self.save_action = _action(menu, "Save labels…", self.save_clicked)
         self.more_button.setMenu(menu)
         run_and_more = QHBoxLayout()
         run_and_more.addWidget(self.run_button, stretch=1)
@@ -86,6 +91,7 @@ class RunRow(QWidget):
         self.progress_bar.setTextVisible(False)
         self.progress_bar.setToolTip("How far the run is.")
         self.cancel_button = QPushButton("Cancel")
+        self.cancel_button.setToolTip("Stops the run.")
         self.cancel_button.clicked.connect(self.cancel_clicked)
         running = QWidget()
         bar_and_cancel = QHBoxLayout(running)

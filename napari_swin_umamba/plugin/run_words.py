@@ -40,5 +40,6 @@ def _stopped(end: RunEnd, image_is_there: bool) -> str:
     if not image_is_there:
         return "Stopped; the image was removed."
     if end.written and end.task.whole:
-        return f"Stopped; {count(end.written, 'slice')} of {end.task.reading.layout.count:,} done."
+        said = f"Stopped; {count(end.written, 'slice')} of {end.task.reading.layout.count:,} done."
+        return said + (" The others show the result before." if end.restored else "")
     return "Stopped; nothing was changed."

@@ -11,6 +11,7 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_swin_umamba.plan import Plan
 from napari_swin_umamba.plugin.job import (
+    AskBeside,
     Begun,
     Checked,
     SegmentedSlice,
@@ -51,6 +52,8 @@ class RunEnd:
     written: int = 0
     kept: int = 0
     """Slices that were left since a person had changed them meanwhile."""
+    restored: int = 0
+    """Slices that it did not come to, and that show the earlier result again."""
     summary: Summary | None = None
     """None: the run was stopped or failed."""
     failure: Failure | None = None
@@ -121,7 +124,7 @@ class SegmentRun(QObject):
         """Stop without waiting, and free the model."""
         self._runner.abandon()
         if self._writer is not None:
-            self._writer.close()
+            self._writer.close(finished=False)
         self._current = self._writer = None
         self.models, self._cache = LoadedModel(), SliceCache()
 
@@ -137,6 +140,9 @@ class SegmentRun(QObject):
             elif isinstance(result, TakeOut):
                 self._make_layers()
                 result.reply(None if self._writer is None else self._writer.taken)
+            elif isinstance(result, AskBeside):
+                self._make_layers()
+                result.reply(None if self._writer is None else self._writer.beside())
             elif isinstance(result, Checked):
                 if self._writer is not None:
                     self._writer.settle(result.untouched)
@@ -148,7 +154,7 @@ class SegmentRun(QObject):
     def _write(self, result: SegmentedSlice) -> None:
         if self._writer is None:
             self._make_layers()
-        if self._writer is None:
+        if self._writer is None or not self._is_same_image():
             return
         if (problem := self._writer.problem) is not None:
             self._give_up(problem)
@@ -163,13 +169,21 @@ class SegmentRun(QObject):
         if image not in self._viewer.layers:
             self._give_up("The image was removed, so the run was stopped.")
             return
-        data = image.data[0] if image.multiscale else image.data
-        if tuple(data.shape[: image.ndim]) != task.reading.view.shape:
-            self._give_up("The image changed meanwhile. Segment it again.")
+        if not self._is_same_image():
             return
         self._writer = ResultWriter(
             self._viewer, image, task, self._begun, keep_selection=self._current.quiet
         )
+
+    def _is_same_image(self) -> bool:
+        """Whether the image still has the data that is segmented; give up if not."""
+        assert self._current is not None
+        image, task = self._current.image, self._current.task
+        data = image.data[0] if image.multiscale else image.data
+        if data is not task.data:
+            self._give_up("The image changed meanwhile. Segment it again.")
+            return False
+        return True
 
     def _give_up(self, why: str) -> None:
         self._failure = Failure(why)
@@ -189,9 +203,9 @@ class SegmentRun(QObject):
             run, failure=failure, summary=outcome if isinstance(outcome, Summary) else None
         )
         if writer is not None:
-            writer.close()
+            writer.close(finished=end.summary is not None and failure is None)
         if writer is not None and writer.problem is None:
-            if writer.written:
+            if writer.written or writer.restored:
                 writer.redraw(now=True)
             end = replace(
                 end,
@@ -199,5 +213,6 @@ class SegmentRun(QObject):
                 is_new=writer.is_new,
                 written=writer.written,
                 kept=writer.kept,
+                restored=writer.restored,
             )
         self.ended.emit(end)

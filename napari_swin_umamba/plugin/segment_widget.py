@@ -22,10 +22,12 @@ from napari_swin_umamba.plugin.parts import NoticeKind
 from napari_swin_umamba.plugin.preferences import apply_cache_folder, read_preferences
 from napari_swin_umamba.plugin.previewing import why_leave
 from napari_swin_umamba.plugin.run_words import describe_end
+from napari_swin_umamba.plugin.save_dialog import ask_where_to_save, save_labels
 from napari_swin_umamba.plugin.segment_form import SegmentForm
 from napari_swin_umamba.plugin.segment_run import RunEnd, SegmentRun
-from napari_swin_umamba.plugin.words import count
+from napari_swin_umamba.plugin.words import count, sentence
 from napari_swin_umamba.plugin.worker import Failure, Progress
+from napari_swin_umamba.plugin.writers import SaveError
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -59,6 +61,7 @@ class SegmentWidget(SegmentForm):
         row.region_clicked.connect(self.run_region)
         row.layers_clicked.connect(self.run_selected_layers)
         row.folder_clicked.connect(self._ask_for_folder)
+        row.save_clicked.connect(self._ask_and_save)
         row.cancel_clicked.connect(self.cancel)
         row.menu_opened.connect(self._update_menu)
         row.follow_toggled.connect(self._follow)
@@ -271,6 +274,28 @@ class SegmentWidget(SegmentForm):
             )
         dialog.deleteLater()
 
+    def labels_to_save(self) -> Labels | None:
+        """Return the Labels layer that is active, or else the last result; None: there is none."""
+        active = self._viewer.layers.selection.active
+        if isinstance(active, Labels):
+            return active
+        return None if self._measured is None else self._measured.layer
+
+    def save(self, layer: Labels, path: Path) -> None:
+        """Save a Labels layer where its image lies; what *Save labels…* does."""
+        try:
+            written = save_labels(layer, path)
+        except SaveError as error:
+            self._say("error", sentence(str(error)))
+        else:
+            self.outcome.say("done", f"“{layer.name}” was saved as {written.name}.")
+
+    def _ask_and_save(self) -> None:
+        layer = self.labels_to_save()
+        path = None if layer is None else ask_where_to_save(self, layer)
+        if layer is not None and path is not None:
+            self.save(layer, path)
+
     def _show_folder_progress(self, progress: Progress) -> None:
         self.run_row.show_progress(progress, "the files that are done stay")
 
@@ -345,6 +370,13 @@ class SegmentWidget(SegmentForm):
             "Segments one selected image layer after the other."
             if images
             else "Select image layers in the layer list first."
+        )
+        labels = self.labels_to_save()
+        self.run_row.save_action.setEnabled(labels is not None)
+        self.run_row.save_action.setToolTip(
+            "There are no labels yet: segment an image, or choose a Labels layer."
+            if labels is None
+            else f"Saves “{labels.name}” as a file that lies where its image lies."
         )
 
     def shut_down(self) -> None:

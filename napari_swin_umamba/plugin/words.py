@@ -46,7 +46,7 @@ def describe_reading(reading: Reading, plan: Plan | None) -> str:
     size = times(tuple(view.shape[axis] for axis in reading.plane))
     parts = [
         f"{size} pixels ({' × '.join(axis_name(reading, axis) for axis in reading.plane)})",
-        f"{8 * view.dtype.itemsize}\u2011bit" if view.dtype.kind in "ui" else str(view.dtype),
+        f"{8 * view.dtype.itemsize}\u2011bit" if view.dtype.kind in "ui" else view.dtype.name,
         _channels(reading, plan),
         *_spacing(reading),
     ]

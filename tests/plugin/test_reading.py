@@ -239,6 +239,46 @@ def test_time_is_no_length(make_plan: Callable) -> None:
     assert not film.links_objects
 
 
+@pytest.mark.parametrize("unit", ["ms", "s", "min", "hour"])
+def test_units_of_time(unit: str) -> None:
+    film = read_layer(view(np.zeros((3, 8, 9)), units=(unit, "um", "um")))
+    assert not film.links_objects
+    assert film.spatial_axes == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("labels", "shape"),
+    [
+        (("z", "y", "x"), (3, 40, 36)),
+        (("t", "y", "x"), (3, 40, 36)),
+        (("t", "z", "y", "x"), (3, 5, 40, 36)),
+        (("z", "y", "x"), (10, 40, 3)),
+    ],
+)
+def test_axes_that_are_space_or_time_hold_no_channels(
+    make_plan: Callable, labels: tuple[str, ...], shape: tuple[int, ...]
+) -> None:
+    plan = make_plan(("red", "green", "blue"), rgb=True)
+    reading = read_layer(view(np.zeros(shape), axis_labels=labels), plan)
+    assert reading.channel_axis is None
+    assert reading.layout.labels_shape == shape
+    assert why_not(reading, plan) is None
+    by_unit = view(np.zeros((3, 40, 36)), units=("min", "um", "um"))
+    assert read_layer(by_unit, plan).channel_axis is None
+    assert read_layer(view(np.zeros((3, 40, 36))), plan).channel_axis == 0
+    named = view(np.zeros((3, 3, 40, 36)), axis_labels=("z", "c", "y", "x"))
+    assert read_layer(named, plan).channel_axis == 1
+
+
+def test_sizes_in_one_unit() -> None:
+    mixed = view(np.zeros((4, 8, 9)), scale=(0.002, 0.5, 0.25), units=("mm", "um", "um"))
+    steps, unit = read_layer(mixed).steps
+    assert (steps, unit) == (pytest.approx({0: 2, 1: 0.5, 2: 0.25}), "micrometer")
+    corrected = read_layer(mixed, None, Correction("guess", (3.0, 0.5, 0.25), "millimeter"))
+    assert corrected.steps == ({0: 3, 1: 0.5, 2: 0.25}, "millimeter")
+    assert read_layer(view(np.zeros((4, 8, 9)))).steps == ({0: 1, 1: 1, 2: 1}, None)
+
+
 def test_a_coarser_axis_is_noticed(make_plan: Callable) -> None:
     units = ("mm", "mm", "mm")
     viewer, layer = shown(np.zeros((6, 8, 9)), scale=(6, 1.3, 0.9), units=units)

@@ -11,12 +11,19 @@ pytest.importorskip("napari")
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from napari.components import ViewerModel
 from napari.layers import Image, Labels
 
 from napari_swin_umamba.plan import Plan
 from napari_swin_umamba.plugin.job import Begun, SegmentedSlice, SegmentTask
 from napari_swin_umamba.plugin.layer_view import data_to_world, view_of_layer
+from napari_swin_umamba.plugin.numbering import (
+    FreeNumbers,
+    numbered_beside,
+    numbered_like,
+    same_objects,
+)
 from napari_swin_umamba.plugin.options import SegmentOptions
 from napari_swin_umamba.plugin.previewing import why_leave
 from napari_swin_umamba.plugin.provenance import describe_settings
@@ -58,6 +65,8 @@ class Setup:
         """Write the slice on screen."""
         task = self.task(**more)
         writer = self.begin(task)
+        if self.instances:  # as the worker does it
+            labels = numbered_beside(writer.beside(), labels)
         writer.write(SegmentedSlice(task.positions[0], labels))
         return writer.layer
 
@@ -481,3 +490,137 @@ def test_result_sits_on_an_image_with_any_affine(seed: int, make_plan: Callable)
 def test_words_for_what_was_done() -> None:
     assert describe_done(1, 1.234, "L", True, 0) == "Done in 1.2 s. New layer: “L”."
     assert describe_done(24, 12, "L", False, 0) == "24 slices in 12 s. Layer: “L”."
+
+
+@given(st.data())
+def test_shared_pixels_are_counted_as_pixel_by_pixel(data: Any) -> None:
+    numbers = arrays(np.int32, (4, 5), elements=st.integers(0, 3))
+    current, found = data.draw(numbers), data.draw(numbers)
+    pairs = {(int(f), int(c)) for f, c in zip(found.flat, current.flat, strict=True) if f or c}
+    one_each = len({f for f, _ in pairs}) == len(pairs)
+    assert same_objects(current, found) == (one_each and all(f and c for f, c in pairs))
+    numbered = numbered_like(current, found, 10)
+    assert ((numbered > 0) == (found > 0)).all()
+    kept = {(int(f), int(n)) for f, n in zip(found.flat, numbered.flat, strict=True) if f}
+    assert len({n for _, n in kept}) == len(kept) == len(set(found[found > 0].tolist()))
+    shared = {pair: int(((found == pair[0]) & (current == pair[1])).sum()) for pair in pairs}
+    best = max((pair for pair in pairs if all(pair)), key=lambda pair: shared[pair], default=None)
+    if best is not None and list(shared.values()).count(shared[best]) == 1:
+        assert best in kept
+
+
+def test_free_numbers_leave_out_what_is_painted_with() -> None:
+    numbers = FreeNumbers()
+    first = np.array([[0, 1], [2, 2]])
+    np.testing.assert_array_equal(numbers.of(first), first)
+    numbers.reserve(2)  # paints on object 2
+    numbers.reserve(3)  # a new one
+    numbers.reserve(5)
+    np.testing.assert_array_equal(numbers.of(np.array([[2, 3], [4, 5]])), [[2, 4], [6, 7]])
+    np.testing.assert_array_equal(numbers.of(np.array([[1, 3], [0, 6]])), [[1, 4], [0, 8]])
+
+
+def test_an_object_painted_during_a_run_keeps_its_number_to_itself(make_plan: Callable) -> None:
+    setup = Setup((4, 8, 9), make_plan(output="boundary"))
+    writer = setup.begin_all()
+    writer.write(SegmentedSlice((0,), two_objects(1, 2)))
+    writer.layer.selected_label = 3
+    writer.layer.paint((3, 1, 1), 3)
+    for place in (1, 2, 3):
+        writer.write(SegmentedSlice((place,), two_objects(2, place + 2)))
+    writer.close()
+    assert writer.kept == 1
+    assert np.unique(writer.layer.data[3]).tolist() == [0, 3]
+    assert np.unique(writer.layer.data[:3]).tolist() == [0, 1, 2, 4, 5]
+
+
+@pytest.mark.parametrize("output", ["semantic", "boundary"])
+def test_slices_that_a_stopped_run_did_not_come_to_show_the_result_before(
+    make_plan: Callable, output: str
+) -> None:
+    setup = Setup((4, 8, 9), make_plan(output=output))
+    layer = setup.add_all(two_objects(1, 2))
+    before = layer.data.copy()
+    mirrored = {"options": SegmentOptions(mirror=True)}
+    writer = setup.begin(setup.task(whole=True, **mirrored))
+    writer.settle(True)
+    writer.write(SegmentedSlice((0,), two_objects(2, 0)))
+    layer.paint((3, 0, 0), 1)
+    painted = layer.data[3].copy()
+    writer.close(finished=False)
+    assert writer.restored == 2
+    offset = 2 if output == "boundary" else 0
+    np.testing.assert_array_equal(layer.data[0], two_objects(2, 0))
+    np.testing.assert_array_equal(layer.data[1:3], np.where(before > 0, before + offset, 0)[1:3])
+    np.testing.assert_array_equal(layer.data[3], painted)
+    ours = layer.metadata[METADATA_KEY]
+    mirror = [ours["runs"][ours["slices"][f"0:{z}"]["run"]]["settings"]["mirror"] for z in range(3)]
+    assert mirror == [True, False, False]
+    assert "0:3" not in ours["slices"]
+    # They count as ours: a run that finishes replaces them, but for what was painted.
+    assert setup.add_all(two_objects(1, 2)) is not layer
+
+
+def test_a_finished_run_leaves_nothing_of_the_result_before(make_plan: Callable) -> None:
+    setup = Setup((4, 8, 9), make_plan())
+    layer = setup.add_all(disk(1))
+    writer = setup.begin_all()
+    for place in range(4):
+        writer.write(SegmentedSlice((place,), np.zeros((8, 9), np.uint8)))
+    writer.close(finished=True)
+    assert writer.restored == 0
+    assert not layer.data.any()
+
+
+def test_undo_and_redo_leave_a_slice_alone_that_was_written_since(make_plan: Callable) -> None:
+    setup = Setup((4, 8, 9), make_plan())
+    layer = setup.add_all(disk(1))
+    layer.paint((2, 2, 2), 2)
+    layer.undo()
+    layer.paint((1, 2, 2), 2)
+    layer.undo()
+    layer.data_setitem((np.array([0]), np.array([0]), np.array([0])), 2)  # stays
+    setup.viewer.dims.set_current_step(0, 1)
+    layer.redo()
+    layer.undo()
+    assert setup.add(disk(2)) is layer
+    layer.paint((3, 2, 2), 2)
+    layer.undo()
+    setup.viewer.dims.set_current_step(0, 3)
+    assert setup.add(disk(2)) is layer
+    layer.redo()
+    np.testing.assert_array_equal(layer.data[3], disk(2))
+    layer.undo()
+    np.testing.assert_array_equal(layer.data[1], disk(2))
+    np.testing.assert_array_equal(layer.data[3], disk(2))
+    assert layer.data[0, 0, 0] == 0  # the stroke on another slice could still be undone
+
+
+def test_a_copy_of_a_probability_layer_is_left_alone(make_plan: Callable) -> None:
+    setup = Setup((4, 8, 9), make_plan())
+    task = setup.task(whole=True, options=SegmentOptions(probabilities=True))
+
+    def run(value: float) -> None:
+        writer = setup.begin(task)
+        writer.settle(True)
+        for position in task.positions:
+            likely = np.full((3, 8, 9), value, np.float32)
+            writer.write(SegmentedSlice(position, disk(1), likely))
+        writer.close()
+
+    run(0.25)
+    original = next(layer for layer in setup.viewer.layers if "probability" in layer.name)
+    copy = setup.viewer.add_layer(Image.create(*original.as_layer_data_tuple()))
+    copy.data = original.data.copy()
+    run(0.75)
+    assert (copy.data == 0.25).all()
+    assert (original.data == 0.75).all()
+
+
+def test_a_layer_without_its_metadata_cannot_be_written_to(make_plan: Callable) -> None:
+    setup = Setup((4, 8, 9), make_plan())
+    writer = setup.begin_all()
+    writer.write(SegmentedSlice((0,), disk(1)))
+    writer.layer.metadata = {"mine": 1}
+    assert "metadata was replaced" in (writer.problem or "")
+    writer.close(finished=False)

@@ -561,3 +561,53 @@ def test_memory_is_looked_at_before_a_run(
     assert widget.obstacle.kind == "warning"
     assert "of memory, and 0.0 GB are free" in widget.obstacle.text
     assert widget.run_row.run_button.isEnabled()  # it is an estimate
+
+
+def test_other_data_of_the_same_size_ends_the_run(
+    viewer: Any,
+    widget: Any,
+    semantic_model: Path,
+    click: Callable,
+    qtbot: Any,
+    wait_for_end: Callable,
+) -> None:
+    data = RNG.integers(0, 255, (60, 200, 200)).astype(np.uint8)
+    image = viewer.add_image(data, name="long")
+    widget.model_row.import_file(semantic_model)
+    click(widget.run_row.run_button)
+    qtbot.waitUntil(lambda: bool(labels_of(viewer)), timeout=240_000)
+    image.data = data[::-1].copy()
+    wait_for_end(widget)
+    assert widget.outcome.kind == "error"
+    assert "The image changed meanwhile" in widget.outcome.text
+
+
+def test_cancel_brings_the_earlier_result_back(
+    viewer: Any,
+    widget: Any,
+    semantic_model: Path,
+    click: Callable,
+    qtbot: Any,
+    wait_for_end: Callable,
+) -> None:
+    viewer.add_image(RNG.integers(0, 255, (30, 100, 100)).astype(np.uint8), name="long")
+    widget.model_row.import_file(semantic_model)
+    click(widget.run_row.run_button)
+    wait_for_end(widget)
+    (labels,) = labels_of(viewer)
+    before = labels.data.copy()
+    widget.options_box.mirror.setChecked(True)
+    widget.options_box.overlap.setValue(0.8)
+    click(widget.run_row.run_button)
+    qtbot.waitUntil(lambda: "1 of 30" in widget.run_row.status.text(), timeout=240_000)
+    click(widget.run_row.cancel_button)
+    wait_for_end(widget)
+    assert widget.outcome.text.startswith("Stopped; ")
+    assert "The others show the result before." in widget.outcome.text
+    np.testing.assert_array_equal(labels.data[-5:], before[-5:])
+    assert not np.array_equal(labels.data[0], before[0])
+    click(widget.run_row.run_button)  # all of it is ours: replaced without asking
+    qtbot.waitUntil(lambda: " of 30" in widget.run_row.status.text(), timeout=240_000)
+    click(widget.run_row.cancel_button)
+    wait_for_end(widget)
+    assert labels_of(viewer) == [labels]
