@@ -11,6 +11,7 @@ from napari.layers import Image, Labels
 
 from napari_swin_umamba.errors import InputError
 from napari_swin_umamba.plugin.job import (
+    AskBeside,
     Begun,
     Checked,
     SegmentedSlice,
@@ -95,11 +96,13 @@ def segment_layer(
         window=window,
     )
     channel = _Direct(lambda begun: ResultWriter(viewer, layer, task, begun))
+    finished = False
     try:
         run_segmentation(task, LoadedModel(), SliceCache(), channel)
+        finished = True
     finally:
         if channel.writer is not None:
-            channel.writer.close()
+            channel.writer.close(finished)
     assert channel.writer is not None
     channel.writer.redraw(now=True)
     return channel.writer.layer
@@ -120,6 +123,8 @@ class _Direct(Channel):
             self._begun = result
         elif isinstance(result, TakeOut):
             result.reply(self._made().taken)
+        elif isinstance(result, AskBeside):
+            result.reply(self._made().beside())
         elif isinstance(result, Checked):
             self._made().settle(result.untouched)
         elif isinstance(result, SegmentedSlice):
