@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Cancelled", "InputError", "shown"]
+__all__ = ["Cancelled", "DownloadError", "InputError", "shown"]
 
 
 class InputError(ValueError):
@@ -16,6 +16,14 @@ class InputError(ValueError):
 
 class Cancelled(Exception):  # noqa: N818 - it is not an error: a person asked for it
     """Work was stopped because ``should_stop()`` returned True; nothing was written."""
+
+
+class DownloadError(Exception):
+    """A file could not be downloaded, though nothing is wrong with what a person gave.
+
+    The message is one line: the address, the reason, and where to put the file by hand. The
+    command line prints it and exits with code 1.
+    """
 
 
 def shown(value: object, longest: int = 80) -> str:
