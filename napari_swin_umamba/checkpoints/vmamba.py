@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -114,10 +115,16 @@ def _load(path: Path) -> Any:
     import torch
 
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with path.open("rb"):
+            pass
     except OSError as error:
         raise InputError(f"cannot read the weights {path}: {error.strerror or error}") from error
-    except _UNREADABLE as error:
+    try:
+        with warnings.catch_warnings():
+            # Of old formats torch warns; what cannot be read is said below.
+            warnings.simplefilter("ignore")
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, *_UNREADABLE) as error:  # a truncated file: OSError "invalid argument"
         if forbidden := _forbidden(path, error):
             raise InputError(
                 f"{path} holds Python objects beside its tensors ({', '.join(forbidden)}); reading "
