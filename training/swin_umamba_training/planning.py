@@ -76,17 +76,17 @@ def prepare_start(
     """
     model = None if config.init in ("none", "imagenet") else _load_init(config.init)
     plan = make_plan(dataset, config, model.plan if model else None)
+    local = None
     if config.init == "imagenet":
         check_takes_imagenet(plan.architecture)
+        local = fetch_weights(accept_hash=config.accept_hash, on_progress=on_download)
     network = build_network(
         plan.architecture, plan.in_channels, plan.num_classes, deep_supervision=True
     )
-    if config.init == "imagenet":
-        local = fetch_weights("imagenet", accept_hash=config.accept_hash, on_progress=on_download)
+    if local is not None:
         report = load_imagenet(network, local.path)
         return Start(network, plan, _imagenet_notes(local, report), _origin(local, report))
-    notes = _take_weights(network, model) if model else ()
-    return Start(network, plan, notes)
+    return Start(network, plan, _take_weights(network, model) if model else ())
 
 
 def _imagenet_notes(local: LocalWeights, report: LoadReport) -> tuple[str, ...]:
