@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -96,10 +97,12 @@ def fetch_weights(
     except InputError as error:
         raise InputError(f"{error}, with the environment variable {CACHE_VARIABLE}") from error
     stop = should_stop or (lambda: False)
-    with _lock(path, published, on_progress or (lambda _: None), stop):
+    patience = patience or Patience()
+    with _lock(path, published, on_progress or (lambda _: None), stop, patience) as locked:
         if _is_there(path):  # another process downloaded it meanwhile
             return _checked(published, path, path, accept_hash)
-        _remove_leftovers(path)
+        if locked:
+            _remove_leftovers(path)
         _check_room(path, published)
         # What check_output refuses was seen above; what the disk refuses later names the path.
         with atomic_path(path) as part:
@@ -256,20 +259,34 @@ def _check_room(path: Path, published: PublishedWeights) -> None:
 
 def _remove_leftovers(path: Path) -> None:
     """Remove parts that a killed process left; the lock says that nobody writes one now."""
-    for part in path.parent.glob(f".{path.stem}.*.part{path.suffix}"):
+    for part in _parts(path):
         with suppress(OSError):
             part.unlink()
 
 
 @contextmanager
 def _lock(
-    path: Path, published: PublishedWeights, report: OnProgress, stop: ShouldStop
-) -> Iterator[None]:
-    """Let one process at a time download a file; the system frees the lock if it dies."""
+    path: Path,
+    published: PublishedWeights,
+    report: OnProgress,
+    stop: ShouldStop,
+    patience: Patience,
+) -> Iterator[bool]:
+    """Let one process at a time download a file; the system frees the lock if it dies.
+
+    Where no lock can be had, because the folder is on a network that knows none, or whoever holds
+    it does nothing any more, both download: each writes a part of its own.
+
+    Yields
+    ------
+    bool
+        Whether the lock is held.
+    """
     from filelock import FileLock, Timeout
 
     lock = FileLock(path.with_name(f"{path.name}.lock"))
-    told = False
+    longest = 2 * patience.stall + max(patience.pauses, default=0)
+    state, since, told = _part_times(path), time.monotonic(), False
     while not lock.is_locked:
         try:
             lock.acquire(timeout=_SECONDS_BETWEEN_LOOKS)
@@ -280,10 +297,26 @@ def _lock(
                 note = "another process is downloading this file; waiting for it"
                 report(Progress(0, published.size, note))
                 told = True
+            if (now := _part_times(path)) != state:
+                state, since = now, time.monotonic()
+            elif time.monotonic() - since > longest:
+                break
         except (NotImplementedError, OSError):
-            # Some network folders know no locks. Then both download, each into a part of its own.
             break
     try:
-        yield
+        yield lock.is_locked
     finally:
         lock.release()
+
+
+def _part_times(path: Path) -> dict[str, float]:
+    """Say when each part of a download was written last."""
+    times = {}
+    for part in _parts(path):
+        with suppress(OSError):
+            times[part.name] = part.stat().st_mtime
+    return times
+
+
+def _parts(path: Path) -> list[Path]:
+    return list(path.parent.glob(f".{path.stem}.*.part{path.suffix}"))

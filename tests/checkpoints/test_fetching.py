@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 
 from napari_swin_umamba.checkpoints import fetch_weights, import_weights, vmamba
 from napari_swin_umamba.checkpoints.download import Patience, Progress, download
@@ -380,6 +381,31 @@ def test_errors_of_the_disk_are_not_taken_for_the_networks(web, tmp_path: Path) 
     web.answers = [answer()]
     with pytest.raises(IsADirectoryError):
         download(web.url, tmp_path, size=len(BODY), patience=QUICK)
+    assert web.paths == []
+
+
+def test_whoever_holds_the_lock_and_does_nothing_is_not_waited_for_forever(
+    web, cache: Path
+) -> None:
+    """A process that was suspended, say; what it has so far is left to it."""
+    cache.mkdir(parents=True)
+    name = "vssmtiny_dp01_ckpt_epoch_292"
+    (cache / f".{name}.0a1b2c3d.part.pth").write_bytes(b"part")
+    web.answers = [answer()]
+    notes: list[str] = []
+    with FileLock(cache / f"{name}.pth.lock"):
+        assert fetch(on_progress=lambda p: notes.append(p.note)).verified
+    assert sum("another process" in note for note in notes) == 1
+    assert files(cache) == [f".{name}.0a1b2c3d.part.pth", f"{name}.pth"]
+
+
+def test_stopping_while_another_process_downloads(web, cache: Path) -> None:
+    cache.mkdir(parents=True)
+    with (
+        FileLock(cache / "vssmtiny_dp01_ckpt_epoch_292.pth.lock"),
+        pytest.raises(Cancelled),
+    ):
+        fetch(should_stop=lambda: True, patience=Patience())
     assert web.paths == []
 
 
