@@ -13,9 +13,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,17 +21,15 @@ from napari_swin_umamba.cache import CACHE_VARIABLE
 from napari_swin_umamba.checkpoints.download import (
     OnProgress,
     Patience,
-    Progress,
     ShouldStop,
     download,
 )
+from napari_swin_umamba.checkpoints.download_lock import download_lock, parts
 from napari_swin_umamba.checkpoints.weights import PublishedWeights, published_weights
-from napari_swin_umamba.errors import Cancelled, DownloadError, InputError
+from napari_swin_umamba.errors import DownloadError, InputError
 from napari_swin_umamba.files import as_path, atomic_path, check_output
 
 __all__ = ["LocalWeights", "fetch_weights", "file_sha256", "import_weights"]
-
-_SECONDS_BETWEEN_LOOKS = 0.2
 
 
 @dataclass(frozen=True)
@@ -98,14 +94,16 @@ def fetch_weights(
         raise InputError(f"{error}, with the environment variable {CACHE_VARIABLE}") from error
     stop = should_stop or (lambda: False)
     patience = patience or Patience()
-    with _lock(path, published, on_progress or (lambda _: None), stop, patience) as locked:
+    with download_lock(
+        path, published.size, on_progress or (lambda _: None), stop, patience
+    ) as locked:
         if _is_there(path):  # another process downloaded it meanwhile
             return _checked(published, path, path, accept_hash)
         if locked:
             _remove_leftovers(path)
         _check_room(path, published)
         # What check_output refuses was seen above; what the disk refuses later names the path.
-        with atomic_path(path) as part:
+        with atomic_path(path, overwrite=True) as part:
             try:
                 digest = download(
                     url,
@@ -259,64 +257,6 @@ def _check_room(path: Path, published: PublishedWeights) -> None:
 
 def _remove_leftovers(path: Path) -> None:
     """Remove parts that a killed process left; the lock says that nobody writes one now."""
-    for part in _parts(path):
+    for part in parts(path):
         with suppress(OSError):
             part.unlink()
-
-
-@contextmanager
-def _lock(
-    path: Path,
-    published: PublishedWeights,
-    report: OnProgress,
-    stop: ShouldStop,
-    patience: Patience,
-) -> Iterator[bool]:
-    """Let one process at a time download a file; the system frees the lock if it dies.
-
-    Where no lock can be had, because the folder is on a network that knows none, or whoever holds
-    it does nothing any more, both download: each writes a part of its own.
-
-    Yields
-    ------
-    bool
-        Whether the lock is held.
-    """
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(path.with_name(f"{path.name}.lock"))
-    longest = 2 * patience.stall + max(patience.pauses, default=0)
-    state, since, told = _part_times(path), time.monotonic(), False
-    while not lock.is_locked:
-        try:
-            lock.acquire(timeout=_SECONDS_BETWEEN_LOOKS)
-        except Timeout:
-            if stop():
-                raise Cancelled from None
-            if not told:
-                note = "another process is downloading this file; waiting for it"
-                report(Progress(0, published.size, note))
-                told = True
-            if (now := _part_times(path)) != state:
-                state, since = now, time.monotonic()
-            elif time.monotonic() - since > longest:
-                break
-        except (NotImplementedError, OSError):
-            break
-    try:
-        yield lock.is_locked
-    finally:
-        lock.release()
-
-
-def _part_times(path: Path) -> dict[str, float]:
-    """Say when each part of a download was written last."""
-    times = {}
-    for part in _parts(path):
-        with suppress(OSError):
-            times[part.name] = part.stat().st_mtime
-    return times
-
-
-def _parts(path: Path) -> list[Path]:
-    return list(path.parent.glob(f".{path.stem}.*.part{path.suffix}"))

@@ -196,6 +196,28 @@ def test_a_name_that_nobody_knows_asks_for_the_internet(monkeypatch: pytest.Monk
         fetch()
 
 
+def test_redirects_are_followed_as_the_published_address_needs(web) -> None:
+    def elsewhere(handler) -> None:
+        handler.send_response(302)
+        handler.send_header("Location", web.url + "elsewhere?token=1")
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+
+    web.answers = [elsewhere, answer()]
+    assert fetch().verified
+    assert web.paths[1] == "/elsewhere?token=1"
+
+
+def test_a_connection_that_cannot_be_trusted_ends_at_once(
+    web, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SWIN_UMAMBA_WEIGHTS_URL", web.url.replace("http:", "https:"))
+    web.answers = [answer()]
+    with pytest.raises(DownloadError, match=r"cannot be trusted: (?!.*tries)"):
+        fetch()
+    assert files(cache) == []
+
+
 @pytest.mark.parametrize("mirror", ["ftp://host/w.pth", "w.pth", "http:///w.pth", "http://[/"])
 def test_a_mirror_that_is_none(mirror: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SWIN_UMAMBA_WEIGHTS_URL", mirror)
