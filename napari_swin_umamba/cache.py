@@ -7,7 +7,8 @@ macOS                  ``~/Library/Caches/napari-swin-umamba``
 Windows                ``%LOCALAPPDATA%\\napari-swin-umamba\\Cache``
 =====================  =====================================================================
 
-In it: ``kernels/``, what Numba compiled for this processor. All of it may be deleted at any time.
+In it: ``kernels/``, what Numba compiled for this processor; ``weights/``, what was downloaded. All
+of it may be deleted at any time.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Cancelled", "InputError", "is_out_of_memory", "shown"]
+__all__ = ["Cancelled", "DownloadError", "InputError", "is_out_of_memory", "shown"]
 
 # Of torch: the allocator for the CPU (two wordings), CUDA and MPS.
 _NO_MEMORY = ("not enough memory", "can't allocate memory", "out of memory")
@@ -31,6 +31,14 @@ def is_out_of_memory(error: BaseException) -> bool:
         or type(error).__name__ == "OutOfMemoryError"
         or any(words in str(error) for words in _NO_MEMORY)
     )
+
+
+class DownloadError(Exception):
+    """A file could not be downloaded, though nothing is wrong with what a person gave.
+
+    The message is one line: the address, the reason, and where to put the file by hand. The
+    command line prints it and exits with code 1.
+    """
 
 
 def shown(value: object, longest: int = 80) -> str:

@@ -5,7 +5,7 @@ loaded.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -37,14 +37,22 @@ class LoadReport:
     """Tensors that the network does not know."""
     wrong_shape: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]]
     """Tensors of another shape: shape in the state dict, shape in the network."""
+    adapted: Mapping[str, str] = field(default_factory=dict)
+    """Tensors that were changed to fit before they were copied, with what was done to them."""
+    drawn: tuple[str, ...] = ()
+    """Tensors of the network that such a state dict never holds: they stay as they were drawn."""
 
     @property
     def complete(self) -> bool:
-        """Whether every tensor of the network was loaded and none was left over."""
+        """Whether nothing is missing, of another shape or left over, but by design."""
         return not (self.missing or self.unexpected or self.wrong_shape)
 
     def __str__(self) -> str:
         parts = [f"{len(self.loaded)} loaded"]
+        if self.adapted:
+            parts.append(f"{len(self.adapted)} adapted ({_some(self.adapted)})")
+        if self.drawn:
+            parts.append(f"{len(self.drawn)} of the network begin anew")
         if self.skipped:
             parts.append(f"{len(self.skipped)} skipped by design ({_some(self.skipped)})")
         if self.missing:

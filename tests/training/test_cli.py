@@ -28,6 +28,7 @@ from swin_umamba_training.cli import app
 COMMANDS = (
     *([], ["train"], ["segment"], ["evaluate"], ["doctor"]),
     *(["models"], ["models", "list"], ["models", "info"]),
+    *(["weights"], ["weights", "list"], ["weights", "fetch"]),
 )
 
 
@@ -227,7 +228,6 @@ def test_train_refusals(make_dataset, tmp_path: Path, models: Path) -> None:
         ((folder, "-o", run, "--minutes", "nan"), "--minutes: .*not 'nan'"),
         ((folder, "-o", run, "--batch", 10**30), "--batch: .*not '1000"),
         ((folder, "-o", run, "--arch", "unet"), "unknown network 'unet'"),
-        ((folder, "-o", run, "--init", "imagenet"), "'imagenet' is not available yet"),
         ((folder, "-o", run, "--init", "nonsense"), r"^error: --init: (?!.*--model).*'nonsense'"),
         ((folder, "-o", run, "--device", "toaster"), "--device"),
         ((folder, "-o", run, "--normalization", "log"), "--normalization"),

@@ -248,7 +248,7 @@ def test_start_model_must_fit(make_dataset) -> None:
         run(make_dataset(name="c", channels=3), "third", init=str(first.model))
     with pytest.raises(InputError, match="--init: unknown model 'nonsense'"):
         run(make_dataset(name="d"), "fourth", init="nonsense")
-    with pytest.raises(InputError, match="'imagenet' is not available yet"):
+    with pytest.raises(InputError, match="ImageNet weights do not fit 'swin-umamba-d-tiny'"):
         run(make_dataset(name="e"), "fifth", init="imagenet")
 
 

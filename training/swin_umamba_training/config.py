@@ -57,7 +57,10 @@ class TrainConfig(_Settings):
     arch: str | None = None
     """Network; by default that of `init`, or ``swin-umamba-d``."""
     init: str = "none"
-    """Start weights: ``none`` (drawn from the seed), a bundled model's name, or a model file."""
+    """Start weights: ``none`` (drawn from the seed), ``imagenet`` (downloaded at first use), a
+    bundled model's name, or a model file."""
+    accept_hash: bool = False
+    """Take downloaded weights of the exact tensors that are not the published file."""
     steps: int | None = Field(None, ge=1, le=MAX_STEPS)
     """Optimiser steps; by default 1000, or as many as fit into `minutes`."""
     minutes: float | None = Field(None, gt=0)
@@ -106,11 +109,8 @@ class TrainConfig(_Settings):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.init == "imagenet":
-            raise ValueError(
-                "'imagenet' is not available yet: this version cannot convert VMamba's weights; "
-                "use 'none', a bundled model or a model file"
-            )
+        if self.accept_hash and self.init != "imagenet":
+            raise ValueError("--accept-hash is about downloaded weights: use it with imagenet")
         return self
 
     @property

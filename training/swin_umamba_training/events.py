@@ -15,6 +15,10 @@ file; it needs no connection to the training process, nor does training wait for
                ``stopped``)
 ``failed``     ``message``
 =============  ===================================================================================
+
+Before ``start`` come, while start weights are downloaded, ``download`` events with ``done`` and
+``total`` (bytes) and ``note`` (text, often empty). There is no folder yet, so they reach the
+listener and ``--json`` only.
 """
 
 from __future__ import annotations

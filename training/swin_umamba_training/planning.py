@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from pydantic import JsonValue
 
-from napari_swin_umamba.checkpoints import Model, load_model
+from napari_swin_umamba.checkpoints import (
+    LoadReport,
+    LocalWeights,
+    Model,
+    fetch_weights,
+    load_imagenet,
+    load_model,
+)
+from napari_swin_umamba.checkpoints.download import OnProgress
+from napari_swin_umamba.checkpoints.imagenet import check_takes_imagenet
 from napari_swin_umamba.errors import InputError
 from napari_swin_umamba.network import ARCHITECTURES, build_network
 from napari_swin_umamba.plan import (
@@ -35,10 +45,14 @@ class Start:
     """With deep supervision."""
     plan: Plan
     notes: tuple[str, ...]
-    """What was taken from the start model and what not, for people."""
+    """What was taken from the start weights and what not, for people."""
+    origin: dict[str, JsonValue] = field(default_factory=dict)
+    """The same about downloaded weights, for the model's record; empty without them."""
 
 
-def prepare_start(dataset: Dataset, config: TrainConfig) -> Start:
+def prepare_start(
+    dataset: Dataset, config: TrainConfig, on_download: OnProgress | None = None
+) -> Start:
     """Build the plan and a network with its first weights.
 
     Weights are drawn from torch's global random state, which the caller seeds.
@@ -49,19 +63,54 @@ def prepare_start(dataset: Dataset, config: TrainConfig) -> Start:
         What is learned.
     config
         ``arch``, ``init``, ``patch`` and the like.
+    on_download
+        Called while start weights are downloaded, if they are.
 
     Raises
     ------
     InputError
-        The start model is unknown, is another network, or takes other channels.
+        The start model is unknown, is another network, or takes other channels; ImageNet weights
+        do not fit the network, or their file is not the published one.
+    DownloadError
+        ImageNet weights are not here and cannot be downloaded.
     """
-    model = None if config.init == "none" else _load_init(config.init)
+    model = None if config.init in ("none", "imagenet") else _load_init(config.init)
     plan = make_plan(dataset, config, model.plan if model else None)
+    local = None
+    if config.init == "imagenet":
+        check_takes_imagenet(plan.architecture)
+        local = fetch_weights(accept_hash=config.accept_hash, on_progress=on_download)
     network = build_network(
         plan.architecture, plan.in_channels, plan.num_classes, deep_supervision=True
     )
-    notes = _take_weights(network, model) if model else ()
-    return Start(network, plan, notes)
+    if local is not None:
+        report = load_imagenet(network, local.path)
+        return Start(network, plan, _imagenet_notes(local, report), _origin(local, report))
+    return Start(network, plan, _take_weights(network, model) if model else ())
+
+
+def _imagenet_notes(local: LocalWeights, report: LoadReport) -> tuple[str, ...]:
+    notes = [f"encoder starts from {local.published.title}: {report}"]
+    notes += [f"{name} adapted: {how}" for name, how in report.adapted.items()]
+    if not local.verified:
+        notes.append(f"{local.path} is not the published file (--accept-hash): {local.sha256}")
+    return tuple(notes)
+
+
+def _origin(local: LocalWeights, report: LoadReport) -> dict[str, JsonValue]:
+    return {
+        "name": local.published.name,
+        "title": local.published.title,
+        "file": local.path.name,
+        "sha256": local.sha256,
+        "verified": local.verified,
+        "source": local.published.published_url,
+        "licence": local.published.licence,
+        "loaded": len(report.loaded),
+        "adapted": dict(report.adapted),
+        "skipped": dict(report.skipped),
+        "drawn": len(report.drawn),
+    }
 
 
 def _load_init(init: str) -> Model:

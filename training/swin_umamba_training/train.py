@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,9 +15,11 @@ from typing import Any
 import lightning
 import torch
 from lightning.fabric.utilities.warnings import PossibleUserWarning
+from pydantic import JsonValue
 from torch.utils.data import DataLoader
 
 from napari_swin_umamba.checkpoints import Model, ModelInfo
+from napari_swin_umamba.checkpoints.download import OnProgress, Progress
 from napari_swin_umamba.files import atomic_path
 from napari_swin_umamba.plan import PATCH_MULTIPLE
 from napari_swin_umamba.segmentation import resolve_device
@@ -33,6 +36,9 @@ __all__ = ["TrainResult", "train"]
 
 GRADIENT_CLIP = 12.0
 """Largest norm of the gradient (the paper's code)."""
+
+
+_SECONDS_BETWEEN_DOWNLOADS = 0.2
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,8 @@ def train(config: TrainConfig, on_event: OnEvent | None = None) -> TrainResult:
     ------
     InputError
         The data set, a flag or the folder cannot be used.
+    DownloadError
+        The start weights are not here and cannot be downloaded; nothing was written.
     TrainingDiverged
         The loss is no longer a number.
     KeyboardInterrupt
@@ -83,7 +91,7 @@ def train(config: TrainConfig, on_event: OnEvent | None = None) -> TrainResult:
     sizes = check_objects(*parts) if dataset.instances else ()
     with _quiet(), torch.random.fork_rng(devices=None if device.type == "cuda" else []):
         torch.manual_seed(config.seed)
-        start = prepare_start(dataset, config)
+        start = prepare_start(dataset, config, _download_listener(on_event))
         folder.create(config.overwrite)
         _save_config(config, folder)
         with EventLog(folder.events, on_event) as log:
@@ -110,6 +118,32 @@ def train(config: TrainConfig, on_event: OnEvent | None = None) -> TrainResult:
                 reason=result.reason,
             )
     return result
+
+
+def _download_listener(on_event: OnEvent | None) -> OnProgress | None:
+    """Turn progress into events for the listener alone: the run has no folder yet."""
+    if on_event is None:
+        return None
+    last = 0.0
+
+    def listen(progress: Progress) -> None:
+        nonlocal last
+        now = time.monotonic()
+        end = progress.done >= progress.total
+        if not (progress.note or end) and now - last < _SECONDS_BETWEEN_DOWNLOADS:
+            return
+        last = now
+        on_event(
+            {
+                "event": "download",
+                "time": round(time.time(), 3),
+                "done": progress.done,
+                "total": progress.total,
+                "note": progress.note,
+            }
+        )
+
+    return listen
 
 
 Split = tuple[tuple[Sample, ...], tuple[Sample, ...]]
@@ -196,7 +230,7 @@ def _announce(
 
 def _describe(config: TrainConfig, dataset: Dataset, start: Start, parts: Split) -> Model:
     """The model as it will be saved: its network is the one in training."""
-    training = {
+    training: dict[str, JsonValue] = {
         "images": len(parts[0]),
         "validation_images": [sample.name for sample in parts[1]],
         "init": config.init,
@@ -206,6 +240,8 @@ def _describe(config: TrainConfig, dataset: Dataset, start: Start, parts: Split)
         "steps": config.steps,
         "minutes": config.minutes,
     }
+    if start.origin:
+        training["init_weights"] = start.origin
     info = ModelInfo(data=dataset.path.resolve().name, training=training)
     return Model(start.network, start.plan, _model_name(config.run), info)
 

@@ -14,11 +14,12 @@ from pydantic import ValidationError
 from rich.console import Console
 from typer.core import TyperGroup
 
-from napari_swin_umamba.errors import Cancelled, InputError
+from napari_swin_umamba.errors import Cancelled, DownloadError, InputError
 
 __all__ = [
     "EXIT_FAILED",
     "EXIT_USAGE",
+    "AcceptHashOption",
     "DeviceOption",
     "JsonOption",
     "OneLineErrors",
@@ -36,6 +37,14 @@ EXIT_USAGE = 2
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 DeviceOption = Annotated[
     str, typer.Option("--device", help="Where to compute: auto, cpu, cuda or mps.")
+]
+
+AcceptHashOption = Annotated[
+    bool,
+    typer.Option(
+        "--accept-hash",
+        help="Take a weights file that is not the published one, if its tensors are the same.",
+    ),
 ]
 
 # click's: newer typer carries its own copy of click, so it cannot be imported by name.
@@ -108,6 +117,8 @@ def _usage_message(error: Any) -> str:
 def user_errors(command: Callable[P, R]) -> Callable[P, R]:
     """Turn what a person can put right into one line and exit code 2, without a traceback.
 
+    A download that failed is one line, too, and exit code 1.
+
     Parameters
     ----------
     command
@@ -121,6 +132,9 @@ def user_errors(command: Callable[P, R]) -> Callable[P, R]:
         except InputError as error:
             report_error(str(error))
             raise typer.Exit(EXIT_USAGE) from error
+        except DownloadError as error:
+            report_error(str(error))
+            raise typer.Exit(EXIT_FAILED) from error
         except (KeyboardInterrupt, Cancelled) as error:
             report_error("interrupted")
             raise typer.Exit(EXIT_FAILED) from error

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from napari_swin_umamba.errors import InputError
 from swin_umamba_training.cli.shared import (
     EXIT_FAILED,
+    AcceptHashOption,
     DeviceOption,
     JsonOption,
     console,
@@ -27,6 +28,9 @@ EPILOG = """[bold]Examples[/bold]
 
 A first try of five minutes:
 swin-umamba train cells/ -o run1 --arch swin-umamba-d-tiny --minutes 5
+
+Start from ImageNet weights, downloaded at first use (92 MB):
+swin-umamba train cells/ -o run4 --init imagenet
 
 Go on from a model:
 swin-umamba train cells/ -o run2 --init run1/model.safetensors
@@ -65,10 +69,11 @@ def train(
     init: Annotated[
         str,
         typer.Option(
-            metavar="none|MODEL",
-            help="Start weights: none, a bundled model's name, or a .safetensors file.",
+            metavar="imagenet|none|MODEL",
+            help="Start weights: imagenet, none, a bundled model's name, or a .safetensors file.",
         ),
     ] = "none",
+    accept_hash: AcceptHashOption = False,
     steps: Annotated[
         int | None, typer.Option(help="Optimiser steps. Default: 1000, or what --minutes allows.")
     ] = None,
@@ -130,6 +135,7 @@ def train(
         run=run,
         arch=arch,
         init=init,
+        accept_hash=accept_hash,
         steps=steps,
         minutes=minutes,
         patch=_parse_patch(patch),
@@ -200,6 +206,8 @@ class TrainingProgress:
         kind = event["event"]
         if kind == "start":
             self._print_start(event)
+        elif kind == "download":
+            self._show_download(event)
         elif kind == "step":
             status = f"step {event['step']:,}  loss {event['loss']:.3f}"
             self._progress.update(self._task, completed=event["progress"], status=status)
@@ -209,6 +217,16 @@ class TrainingProgress:
             self._progress.update(self._task, completed=1.0)
             stopped = ", stopped as asked" if event["reason"] == "stopped" else ""
             self._console.print(f"{event['step']:,} steps in {event['seconds']:.0f} s{stopped}")
+
+    def _show_download(self, event: dict[str, Any]) -> None:
+        if event["note"]:
+            self._console.print(event["note"], markup=False)
+        done, total = event["done"], event["total"]
+        status = f"{done / 1e6:.0f} of {total / 1e6:.0f} MB"
+        name = "downloading weights"
+        self._progress.update(
+            self._task, total=total, completed=done, description=name, status=status
+        )
 
     def _print_start(self, event: dict[str, Any]) -> None:
         height, width = event["patch"]
@@ -220,7 +238,9 @@ class TrainingProgress:
         )
         for note in event["notes"]:
             self._console.print(f"note: {note}", markup=False)
-        self._progress.update(self._task, total=1.0, completed=0.0, description="training")
+        self._progress.update(
+            self._task, total=1.0, completed=0.0, description="training", status=""
+        )
 
 
 def _validation_line(event: dict[str, Any]) -> str:
