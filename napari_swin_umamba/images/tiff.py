@@ -8,6 +8,7 @@ import numpy as np
 import tifffile
 
 from napari_swin_umamba.errors import InputError
+from napari_swin_umamba.images.axes import channel_index
 from napari_swin_umamba.images.image import Image
 from napari_swin_umamba.images.limits import check_size
 from napari_swin_umamba.images.tiff_spacing import read_spacing
@@ -20,7 +21,12 @@ TIFF_MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _UNNAMED = "QI"  # tifffile: an axis of unknown meaning, a sequence of pages
 
 
-def read_tiff(path: Path, axes: str | None = None, indices: bool = False) -> Image:
+def read_tiff(
+    path: Path,
+    axes: str | None = None,
+    indices: bool = False,
+    channel_axis: int | str | None = None,
+) -> Image:
     """Read the first image of a TIFF file, at full resolution.
 
     Values are as stored: like napari and ImageJ, a file that calls 0 white is not inverted.
@@ -34,6 +40,9 @@ def read_tiff(path: Path, axes: str | None = None, indices: bool = False) -> Ima
         knows better than the file; None to believe the file.
     indices
         Give the indices of a palette image, not its colours.
+    channel_axis
+        Axis of the stored array (without those of length 1) that holds channels, by letter or
+        number, where the person knows better; the others are then T, Z, Y, X as far as they go.
 
     Raises
     ------
@@ -49,6 +58,8 @@ def read_tiff(path: Path, axes: str | None = None, indices: bool = False) -> Ima
             notes = (f"the file holds {len(tif.series)} images; the first one is used",)
         check_size(path, series.shape, series.dtype.itemsize, None, deflated=False)
         array, stored = _squeeze(series.asarray(), series.axes)
+        if channel_axis is not None:
+            array, axes = _channels_at(path, array, stored, channel_axis)
         array, stored = _name_axes(path, array, stored, axes)
         colormap = series.keyframe.colormap
         # ImageJ stores a grey image shown in colour as a palette image: its indices are the
@@ -64,6 +75,25 @@ def _squeeze(array: np.ndarray, axes: str) -> tuple[np.ndarray, str]:
     drop = [i for i, axis in enumerate(axes) if array.shape[i] == 1 and axis not in "YX"]
     kept = "".join(axis for i, axis in enumerate(axes) if i not in drop)
     return np.squeeze(array, axis=tuple(drop)), kept
+
+
+def _channels_at(
+    path: Path, array: np.ndarray, stored: str, channel_axis: int | str
+) -> tuple[np.ndarray, str]:
+    """Bring an axis of channels where :class:`Image` has it, and name all axes."""
+    index = channel_index(path, stored, channel_axis)
+    others = stored[:index] + stored[index + 1 :]
+    if not 2 <= len(others) <= 4:
+        raise InputError(
+            f"{path} has axes {stored}: without channels, 2 to 4 can be read (--channel-axis)"
+        )
+    named = set(others) <= set("TZYX") and others.endswith("YX")
+    names = others if named else "TZYX"[-len(others) :]
+    last = index == len(stored) - 1
+    if last and array.dtype == np.uint8 and array.shape[-1] in (3, 4):
+        return array, names + "C"  # colours
+    before = len(names) - len(names.lstrip("T"))
+    return np.moveaxis(array, index, before), names[:before] + "C" + names[before:]
 
 
 def _name_axes(
