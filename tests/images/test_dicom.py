@@ -195,8 +195,8 @@ def test_a_colour_picture_is_no_volume(tmp_path: Path) -> None:
     path = tmp_path / "photo.dcm"
     sitk.WriteImage(sitk.GetImageFromArray(colours, isVector=True), str(path))
     # ITK sometimes says where a picture lies and sometimes not: rename those tags.
-    raw = path.read_bytes().replace(b"\x20\0\x32\0DS", b"\x20\0\x31\0DS")
-    path.write_bytes(raw.replace(b"\x28\0\x30\0DS", b"\x28\0\x29\0DS"))
+    raw = path.read_bytes().replace(b"\x20\0\x32\0", b"\x20\0\x31\0")
+    path.write_bytes(raw.replace(b"\x28\0\x30\0", b"\x28\0\x29\0"))
     image = read_image(path)
     assert (image.axes, image.array.shape) == ("YXC", (7, 8, 3))
     assert np.array_equal(image.array, colours)
