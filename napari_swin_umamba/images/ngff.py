@@ -26,7 +26,9 @@ __all__ = [
     "Multiscale",
     "common_unit",
     "find_image",
+    "is_image",
     "is_labels_place",
+    "is_own_labels",
     "is_zarr",
     "label_names",
     "read_attributes",
@@ -79,6 +81,28 @@ class Multiscale:
 def is_zarr(path: Path) -> bool:
     """Whether a folder is a group or an array of zarr."""
     return any((path / name).is_file() for name in _METADATA)
+
+
+def is_image(path: Path) -> bool:
+    """Whether a folder is a zarr that OME's metadata calls an image, or that holds such."""
+    try:
+        return is_zarr(path) and bool(find_image(path))
+    except (InputError, OSError):
+        return False
+
+
+def is_own_labels(path: Path) -> bool:
+    """Whether a folder is an OME-Zarr that holds nothing but labels, as we write them.
+
+    Its arrays lie in ``labels``: the labels are also its image, for programs that look for one.
+    """
+    entries = _quiet_attributes(path).get("multiscales")
+    paths = [
+        str(dataset.get("path")) if isinstance(dataset, dict) else ""
+        for entry in (entries if isinstance(entries, list) else ())
+        for dataset in (entry.get("datasets") or () if isinstance(entry, dict) else ())
+    ]
+    return bool(paths and label_names(path)) and all(one.startswith("labels/") for one in paths)
 
 
 def is_labels_place(path: Path) -> bool:

@@ -18,6 +18,7 @@ from napari_swin_umamba.images.ngff import (
     Multiscale,
     find_image,
     is_labels_place,
+    is_own_labels,
     is_zarr,
     read_attributes,
     read_multiscale,
@@ -268,14 +269,5 @@ def _check_replaceable(path: Path) -> None:
     problem = f"{path} is there already and holds no labels; choose another name (--output)"
     if not path.is_dir() or not is_zarr(path):
         raise InputError(problem)
-    attributes, _ = read_attributes(path)
-    if "image-label" in attributes:
-        return
-    entries = attributes.get("multiscales")
-    paths = [
-        str(dataset.get("path"))
-        for entry in (entries if isinstance(entries, list) else [{}])
-        for dataset in (entry.get("datasets") or [{}] if isinstance(entry, dict) else [{}])
-    ]
-    if not all(one.startswith("labels/") for one in paths):
+    if "image-label" not in read_attributes(path)[0] and not is_own_labels(path):
         raise InputError(problem)
