@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ __all__ = [
     "read_series",
 ]
 
+_SUFFIXES = (".dcm", ".dicom", ".ima")
 _MOST_LISTED = 8  # series in a message
 
 
@@ -80,9 +82,9 @@ def read_series(folder: Path) -> list[DicomSeries]:
     Raises
     ------
     InputError
-        No file holds pixels, or one is damaged.
+        No file holds pixels, or one is damaged or only named like DICOM.
     """
-    files = sorted(file for file in folder.iterdir() if is_dicom_file(file))
+    files = sorted(file for file in folder.iterdir() if _is_dicom(file))
     groups: dict[str, list[DicomFile]] = {}
     problem: InputError | None = None
     for file in files:
@@ -194,16 +196,29 @@ def _value(reader: sitk.ImageFileReader, tag: str) -> str:
     return " ".join(value.replace("\0", " ").split())
 
 
+def _is_dicom(file: Path) -> bool:
+    """Whether a file is DICOM; one that is only named so would silently be a missing slice."""
+    if is_dicom_file(file):
+        return True
+    if file.suffix.lower() in _SUFFIXES and file.is_file() and not file.name.startswith("."):
+        raise InputError(f"{file} is damaged: it does not begin as a DICOM file does")
+    return False
+
+
 def _listed(series: Iterable[DicomSeries]) -> str:
     lines = [str(one) for one in series]
     rest = len(lines) - _MOST_LISTED
     return "; ".join(lines[:_MOST_LISTED]) + (f"; and {rest} more" if rest > 0 else "")
 
 
-_PIXEL_DATA = (b"\xe0\x7f\x10\x00", b"\x7f\xe0\x00\x10")  # tag (7FE0,0010), either byte order
+# Media Storage SOP Classes (PS3.4, annex B) without pixels: DICOMDIR; presentation states, reports,
+# documents, waveforms, radiotherapy structures and plans, raw data, registrations, fiducials.
+_NO_IMAGE = re.compile(
+    rb"1\.2\.840\.10008\.(1\.3\.10|5\.1\.4\.1\.1\.(11|88|104|9|481\.[3-9]|66(\.[1-3])?|67))(\.|[^.0-9])"
+)
 
 
 def _has_no_pixels(path: Path) -> bool:
-    """Whether a file has no pixel data at all: a report or a DICOMDIR, not a damaged image."""
-    content = path.read_bytes()
-    return not any(tag in content for tag in _PIXEL_DATA)
+    """Whether a file is of a kind that has no pixels, and not a damaged image."""
+    with open(path, "rb") as file:
+        return _NO_IMAGE.search(file.read(1024)) is not None

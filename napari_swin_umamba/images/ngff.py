@@ -55,6 +55,8 @@ class Level:
     shape: tuple[int, ...]
     chunks: tuple[int, ...]
     dtype: np.dtype[Any]
+    codec: str | None
+    """What its chunks are packed with in the end."""
     scale: tuple[float, ...]
     translation: tuple[float, ...]
 
@@ -199,7 +201,7 @@ def read_multiscale(group: Path) -> Multiscale:
     axes, units = _axes(group, entry, len(arrays[0][0]))
     whole = _transform(group, entry.get("coordinateTransformations"), len(axes))
     levels = []
-    for dataset, path, (shape, chunks, dtype) in zip(datasets, paths, arrays, strict=True):
+    for dataset, path, (shape, chunks, dtype, codec) in zip(datasets, paths, arrays, strict=True):
         if len(shape) != len(axes):
             raise _damaged(group, f"its array {path} has {len(shape)} axes, not {len(axes)}")
         own = _transform(group, dataset.get("coordinateTransformations"), len(axes))
@@ -208,7 +210,15 @@ def read_multiscale(group: Path) -> Multiscale:
         if not (np.isfinite(scale).all() and np.isfinite(translation).all() and scale.all()):
             raise _damaged(group, f"the scale of its array {path} is {scale.tolist()}")
         levels.append(
-            Level(path, shape, chunks, dtype, tuple(scale.tolist()), tuple(translation.tolist()))
+            Level(
+                path,
+                shape,
+                chunks,
+                dtype,
+                codec,
+                tuple(scale.tolist()),
+                tuple(translation.tolist()),
+            )
         )
     label = attributes.get("image-label")
     colours, names = _label_looks(label) if isinstance(label, dict) else ((), ())
@@ -296,8 +306,8 @@ def _is_byte(value: object) -> bool:
 
 def _read_array(
     group: Path, path: str, zarr_format: int
-) -> tuple[tuple[int, ...], tuple[int, ...], np.dtype[Any]]:
-    """Shape, chunks and dtype of an array; every codec is one that only computes."""
+) -> tuple[tuple[int, ...], tuple[int, ...], np.dtype[Any], str | None]:
+    """Shape, chunks, dtype and last codec of an array; every codec is one that only computes."""
     if not path or path.startswith(("/", "\\")) or ":" in path or ".." in Path(path).parts:
         raise _damaged(group, f"it names an array outside of itself, {shown(path)}")
     folder = group / path
@@ -311,13 +321,15 @@ def _read_array(
             grid = header["chunk_grid"]
             chunks = tuple(int(size) for size in grid["configuration"]["chunk_shape"])
             kind, codecs = header["data_type"], list(_codecs_v3(header["codecs"]))
+            last = str(header["codecs"][-1]["name"]) if codecs else None
         else:
             chunks = tuple(int(size) for size in header["chunks"])
             kind = header["dtype"]
             filters = [header.get("compressor"), *(header.get("filters") or ())]
             codecs = [str(codec["id"]) for codec in filters if codec is not None]
+            last = codecs[0] if header.get("compressor") is not None else None
         dtype = np.dtype(kind) if isinstance(kind, str) else np.dtype("O")
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise _damaged(group, f"the header of its array {path}: {error}") from error
     for codec in codecs:
         if codec.removeprefix("numcodecs.") not in _CODECS:
@@ -332,7 +344,7 @@ def _read_array(
     # Missing chunks are legal, so what lies on the disk says nothing. A chunk must fit into memory.
     check_size(folder, shape, 0, None, deflated=False)
     check_size(folder, chunks, dtype.itemsize, None, deflated=False)
-    return shape, chunks, dtype
+    return shape, chunks, dtype, last
 
 
 def _codecs_v3(codecs: list[dict[str, Any]]) -> Iterator[str]:

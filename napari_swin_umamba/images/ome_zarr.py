@@ -74,7 +74,7 @@ def read_ome_zarr(path: Path, data: bool = True) -> Image:
     check_size(group, (labels,), 1, None, deflated=False)
     version: Literal[2, 3] = 3 if described.version == "0.5" else 2
     folder = group / level.path
-    store = CheckedStore(folder, level.chunks, level.dtype)
+    store = CheckedStore(folder, level)
     stored = _Array(folder, zarr.open_array(store=store, mode="r", zarr_format=version))
     array = da.from_array(stored, chunks=_chunks(level.shape, level.chunks), asarray=False)
     axes = "".join(described.axes).upper()

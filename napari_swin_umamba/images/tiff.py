@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +52,7 @@ def read_tiff(
     InputError
         It holds no image, or does not say what its axes are.
     """
-    with tifffile.TiffFile(path) as tif:
+    with _no_missing_pages(path), tifffile.TiffFile(path) as tif:
         if not tif.series:
             raise InputError(f"{path} holds no image")
         series = tif.series[0]
@@ -68,6 +71,34 @@ def read_tiff(
             array, stored = _apply_colormap(array, colormap), stored + "C"
         spacing, unit = read_spacing(tif, spatial_axes(stored))
     return Image(array, stored, spacing, unit, path, notes)
+
+
+@contextmanager
+def _no_missing_pages(path: Path) -> Iterator[None]:
+    """Refuse a file whose list of pages leads beyond its end; tifffile only logs that.
+
+    Its log is kept off the terminal: a reader's complaints about tags nobody needs are noise.
+    """
+    log, complaints = logging.getLogger("tifffile"), _Complaints()
+    propagate, log.propagate = log.propagate, False
+    log.addHandler(complaints)
+    try:
+        yield
+    finally:
+        log.removeHandler(complaints)
+        log.propagate = propagate
+    if any("invalid page offset" in text for text in complaints.texts):
+        raise InputError(f"{path} is cut off: pages are missing; copy it anew")
+
+
+class _Complaints(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a message."""
+        self.texts.append(record.getMessage())
 
 
 def _squeeze(array: np.ndarray, axes: str) -> tuple[np.ndarray, str]:

@@ -9,10 +9,10 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from zarr.storage import LocalStore
 
 from napari_swin_umamba.errors import InputError
+from napari_swin_umamba.images.ngff import Level
 
 __all__ = ["CheckedStore"]
 
@@ -31,9 +31,10 @@ class CheckedStore(LocalStore):
     blosc), or that unpack to more (gzip, bzip2, xz), are refused before they reach a codec.
     """
 
-    def __init__(self, folder: Path, chunks: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    def __init__(self, folder: Path, level: Level) -> None:
         super().__init__(folder, read_only=True)
-        self._limit = prod(chunks) * dtype.itemsize + _SPARE
+        self._limit = prod(level.chunks) * level.dtype.itemsize + _SPARE
+        self._blosc = level.codec in ("blosc", "numcodecs.blosc")
 
     async def get(self, key: str, prototype: Any = None, byte_range: Any = None) -> Any:
         """Read a chunk, as :meth:`zarr.abc.store.Store.get`.
@@ -41,11 +42,13 @@ class CheckedStore(LocalStore):
         Raises
         ------
         InputError
-            It unpacks to more than a chunk holds.
+            It unpacks to more than a chunk holds, or is cut off where the codec would not see it.
         """
         value = await super().get(key, prototype, byte_range)
         if value is not None and not key.endswith((".json", ".zarray", ".zattrs")):
             packed = value.to_bytes()
+            if self._blosc and byte_range is None and not _whole_blosc(packed):
+                raise InputError(f"{self.root / key} is cut off or damaged; copy the image anew")
             if _unpacks_beyond(packed, self._limit):
                 raise InputError(
                     f"{self.root / key} is damaged or a trap: it unpacks to more than the "
@@ -67,9 +70,14 @@ def _unpacks_beyond(packed: bytes, limit: int) -> bool:
         return _inflates_beyond(bz2.BZ2Decompressor(), packed, limit)
     if packed.startswith(b"\xfd7zXZ"):
         return _inflates_beyond(lzma.LZMADecompressor(), packed, limit)
-    if len(packed) >= _BLOSC_HEADER and int.from_bytes(packed[12:16], "little") == len(packed):
+    if _whole_blosc(packed):
         return int.from_bytes(packed[4:8], "little") > limit
     return False
+
+
+def _whole_blosc(packed: bytes) -> bool:
+    """Whether these bytes are as many as their blosc header says; the codec does not look."""
+    return len(packed) >= _BLOSC_HEADER and int.from_bytes(packed[12:16], "little") == len(packed)
 
 
 def _inflates_beyond(decompressor: Any, packed: bytes, limit: int) -> bool:

@@ -168,6 +168,27 @@ def test_slices_that_do_not_belong_together(tmp_path: Path) -> None:
         read_image(folder)
 
 
+def test_reports_and_plans_are_passed_over_but_not_damaged_slices(tmp_path: Path) -> None:
+    folder = write_series(tmp_path / "a", volume())
+    raw = next(folder.iterdir()).read_bytes()
+    report = raw[: raw.index(b"\xe0\x7f\x10\0")]
+    (folder / "report.dcm").write_bytes(
+        report.replace(b"1.2.840.10008.5.1.4.1.1.2\0", b"1.2.840.10008.5.1.4.1.1.11")
+    )
+    assert read_image(folder).array.shape == (4, 5, 6)
+    (folder / "cut.dcm").write_bytes(report)
+    with pytest.raises(InputError, match=r"cut\.dcm cannot be read as a DICOM image"):
+        read_image(folder)
+    (folder / "cut.dcm").write_bytes(raw[:100])
+    with pytest.raises(InputError, match=r"cut\.dcm is damaged: it does not begin"):
+        read_image(folder)
+    (folder / "cut.dcm").unlink()
+    for file in folder.glob("IM*"):
+        file.unlink()
+    with pytest.raises(InputError, match=r"report\.dcm cannot be read as a DICOM image"):
+        read_image(folder)
+
+
 def test_one_file(tmp_path: Path) -> None:
     folder = write_series(tmp_path / "a", volume(), slices=[2])
     (file,) = folder.iterdir()
