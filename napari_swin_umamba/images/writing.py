@@ -39,8 +39,8 @@ def write_labels(
     ----------
     path
         The ending is the format: ``.tif``, ``.tiff`` (any number of labels, keeps the voxel
-        size), ``.png`` (2D, up to 65535 labels), or with the place in the world ``.nii.gz``,
-        ``.nii``, ``.nrrd``, ``.mha`` and ``.mhd`` (one file, with its data inside). ``.zarr`` is a
+        size; ``.ome.tif`` is OME-TIFF), ``.png`` (2D, up to 65535 labels), or with the place in the
+        world ``.nii.gz``, ``.nii``, ``.nrrd``, ``.mha`` and ``.mhd`` (one file, with its data inside). ``.zarr`` is a
         folder, OME-Zarr; ``IMAGE.zarr/labels/NAME`` puts labels into the image that is there.
         Missing folders are made.
     labels : ([T,] [Z,] Y, X)
@@ -92,7 +92,8 @@ def write_labels(
             count = len(axes.removeprefix("T"))
             spacing = known_spacing(like.spacing, count) if like is not None else None
             unit = like.unit if like is not None else None
-            write_label_tiff(temporary, stored, axes, spacing, unit)
+            ome = path.name.lower().endswith((".ome.tif", ".ome.tiff"))
+            write_label_tiff(temporary, stored, axes, spacing, unit, ome)
     return path
 
 
