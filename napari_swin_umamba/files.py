@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ from napari_swin_umamba.errors import InputError, shown
 
 __all__ = ["as_path", "atomic_folder", "atomic_path", "check_output"]
 
+# pathlib makes one slash of two. A single letter is a drive of Windows.
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/+[^/]")
 _LONGEST = 250  # characters of a path in a message; more would bury what is wrong with it
 
 
@@ -27,13 +30,15 @@ def as_path(value: object) -> Path:
     Raises
     ------
     InputError
-        It is neither, or it is empty, or no file can have such a name.
+        It is neither, or it is empty, or a web address, or no file can have such a name.
     """
     if not isinstance(value, str | os.PathLike):
         raise InputError(f"{shown(value)} is not the path of a file; give its name as text")
     text = os.fspath(value)
     if not isinstance(text, str) or not text or "\0" in text:
         raise InputError(f"{shown(text)} is not the path of a file; give the name of a file")
+    if _ADDRESS.match(text):
+        raise InputError(f"{shown(text)} is a web address; download it first and give its file")
     try:
         return Path(text).expanduser()
     except RuntimeError as error:  # ~name of a person who is not known here

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
@@ -230,8 +229,6 @@ def _identify(path: str | os.PathLike[str]) -> tuple[Path, str]:
     The first bytes decide; of a folder, what lies in it.
     """
     path = as_path(path)
-    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/+[^/]", str(path)):  # pathlib makes one slash of two
-        raise InputError(f"{path} is a web address; download the image first and give its file")
     try:
         if path.is_dir():
             if is_zarr(path):

@@ -50,7 +50,7 @@ def read_tiff(
     Raises
     ------
     InputError
-        It holds no image, or does not say what its axes are.
+        It holds no image, or axes that cannot be guessed.
     """
     with _no_missing_pages(path), tifffile.TiffFile(path) as tif:
         if not tif.series:
@@ -63,6 +63,9 @@ def read_tiff(
         array, stored = _squeeze(series.asarray(), series.axes)
         if channel_axis is not None:
             array, axes = _channels_at(path, array, stored, channel_axis)
+        if axes is None:
+            stored, guess = _guessed(stored, array.shape)
+            notes += guess
         array, stored = _name_axes(path, array, stored, axes)
         colormap = series.keyframe.colormap
         # ImageJ stores a grey image shown in colour as a palette image: its indices are the
@@ -151,14 +154,22 @@ def _name_axes(
             f"axes '{given}' are not those of an image: use T, C, Z before YX, or C behind it for "
             "colours (--axes)"
         )
-    hint = "save one plane of it as a file"
-    if len(stored) == 3 and stored[0] in _UNNAMED:
-        hint = (
-            "save it as an OME or ImageJ TIFF that names its axes; 'swin-umamba segment' also "
-            "takes --axes CYX if its pages are channels, ZYX if they are planes of a volume, TYX "
-            "if they are times"
-        )
-    raise InputError(f"{path} has axes {stored} and shape {array.shape}: {hint}")
+    raise InputError(
+        f"{path} has axes {stored} and shape {array.shape}, which the file does not explain: save "
+        "it as an OME or ImageJ TIFF that names its axes, or say them (--axes), one letter each of "
+        "T, C, Z, Y, X"
+    )
+
+
+def _guessed(stored: str, shape: tuple[int, ...]) -> tuple[str, tuple[str, ...]]:
+    """Name an axis of pages of which the file says nothing, and say why."""
+    if len(stored) < 3 or stored[0] not in _UNNAMED or stored[1:3] != "YX":
+        return stored, ()
+    note = (
+        f"{shape[0]} pages are taken for planes of a volume (Z), as most stacks are, since the "
+        "file does not name them; if they are channels or times, say --axes CYX or TYX"
+    )
+    return "Z" + stored[1:], (note,)
 
 
 def _apply_colormap(array: np.ndarray, colormap: np.ndarray) -> np.ndarray:

@@ -40,8 +40,9 @@ def write_labels(
     path
         The ending is the format: ``.tif``, ``.tiff`` (any number of labels, keeps the voxel
         size; ``.ome.tif`` is OME-TIFF), ``.png`` (2D, up to 65535 labels), or with the place in the
-        world ``.nii.gz``, ``.nii``, ``.nrrd``, ``.mha`` and ``.mhd`` (one file, with its data inside). ``.zarr`` is a
-        folder, OME-Zarr; ``IMAGE.zarr/labels/NAME`` puts labels into the image that is there.
+        world ``.nii.gz``, ``.nii``, ``.nrrd``, ``.mha`` and ``.mhd`` (one file, with its data
+        inside). ``.zarr`` is a folder, OME-Zarr; ``IMAGE.zarr/labels/NAME`` puts labels into the
+        image that is there.
         Missing folders are made.
     labels : ([T,] [Z,] Y, X)
         Integers from 0 or bool. Stored in the smallest of 8, 16 and 32 bits.

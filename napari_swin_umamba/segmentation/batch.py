@@ -182,19 +182,24 @@ def _segment_file(
     should_stop: StopRequest | None,
 ) -> FileReport:
     image = read_case(job.files, options.axes, options.channel_axis, options.series)
-    result = segment(
-        image,
-        model,
-        None if job.channels else options.axes,
-        device=options.device,
-        mirror=options.mirror,
-        overlap=options.overlap,
-        on_progress=lambda done, total: emit(TileDone(job, done, total)),
-        should_stop=should_stop,
-        plane=options.plane,
-        objects=options.objects,
-        resample=options.resample,
-    )
+    try:
+        result = segment(
+            image,
+            model,
+            None if job.channels else options.axes,
+            device=options.device,
+            mirror=options.mirror,
+            overlap=options.overlap,
+            on_progress=lambda done, total: emit(TileDone(job, done, total)),
+            should_stop=should_stop,
+            plane=options.plane,
+            objects=options.objects,
+            resample=options.resample,
+        )
+    except InputError as error:
+        if not image.notes:
+            raise
+        raise InputError(f"{error} ({'; '.join(image.notes)})") from error
     measurements = measure_labels(
         result.labels,
         pixel_size=image.pixel_size,

@@ -266,7 +266,7 @@ def test_folders_and_addresses_that_are_no_images(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="neither OME-Zarr nor a DICOM series"):
         read_image(tmp_path)
     for address in ("https://example.org/a.zarr", "s3://bucket/a.zarr", Path("https://a.b/c.zarr")):
-        with pytest.raises(InputError, match="is a web address; download"):
+        with pytest.raises(InputError, match="is a web address; download it first"):
             read_image(address)
 
 
