@@ -63,7 +63,9 @@ def read_tiff(
         array, stored = _squeeze(series.asarray(), series.axes)
         if channel_axis is not None:
             array, axes = _channels_at(path, array, stored, channel_axis)
-        if axes is None:
+        # Metadata of OME or ImageJ that do not fit the pages are a reason not to guess.
+        described = tif.is_ome or tif.is_imagej or "<OME" in tif.pages.first.description
+        if axes is None and not described:
             stored, guess = _guessed(stored, array.shape)
             notes += guess
         array, stored = _name_axes(path, array, stored, axes)

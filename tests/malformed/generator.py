@@ -274,6 +274,16 @@ def _tiff(folder: Path) -> Path:
     return path
 
 
+def _described(folder: Path, name: str, old: str, new: str) -> Path:
+    """A TIFF whose description tells of other axes than it has."""
+    path = write_source(name, folder)
+    with tifffile.TiffFile(path, mode="r+b") as tif:
+        tag = tif.pages[0].tags["ImageDescription"]
+        assert old in tag.value, tag.value
+        tag.overwrite(tag.value.replace(old, new))
+    return path
+
+
 def _tiff_bomb(folder: Path) -> Path:
     """A strip of 64 x 64 bytes that unpacks to 4 GiB."""
     path = folder / "a.tif"
@@ -393,8 +403,9 @@ _HUGE: dict[str, Callable[[Path], Path]] = {
     "a.png": _png(10**6, 10**6, zlib.compress(bytes(1000))),
     "a.jpg": _jpeg,
     "a.tif": _tiff,
-    "ome.tif": _patched("ome.ome.tif", (b'SizeZ="3"', b'SizeZ="999999999999"')),
-    "imagej.tif": _patched("imagej.tif", (b"slices=3", b"slices=999999999999")),
+    "ome.tif": lambda folder: _described(folder, "ome.ome.tif", 'SizeZ="3"', 'SizeZ="999999999"'),
+    "cut ome.tif": _patched("ome.ome.tif", (b'SizeZ="3"', b'SizeZ="999999999999"')),
+    "imagej.tif": lambda folder: _described(folder, "imagej.tif", "=3", "=999999999"),
     "rows.dcm": _dicom_frames,
     "a.zarr": lambda folder: _change_zarr(folder, shape=[10**4, 10**4, 10**4]),
     "chunk a.zarr": lambda folder: _change_zarr(folder, shape=[9, 9, 9], chunks=[10**4] * 3),

@@ -16,6 +16,10 @@ import pytest
 from .child import LIMIT
 from .generator import COUNT, Case, make_cases
 
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="memory cannot be limited elsewhere"
+)
+
 SECONDS = 10
 START = 120
 CHILD = Path(__file__).with_name("child.py")
