@@ -234,12 +234,13 @@ def test_in_the_viewer(npe2pm: Any, viewer: Any, tmp_path: Path) -> None:
         from napari.plugins._npe2 import file_extensions_string_for_layers
 
         layer = viewer.add_labels(LABELS)
-        for suffix in (".nii", ".nii.gz", ".nrrd", ".mha", ".tif"):
+        for suffix in (".nii", ".nii.gz", ".nrrd", ".seg.nrrd", ".mha", ".zarr", ".tif"):
             path = tmp_path / f"a{suffix}"
             assert viewer.layers.save(str(path), plugin="napari-swin-umamba") == [str(path)]
         viewer.layers.selection = {layer}
         filters, _ = file_extensions_string_for_layers([layer])
         assert "Swin-UMamba NIfTI with the image's geometry (*.nii.gz *.nii)" in filters
+        assert "Swin-UMamba Segmentation for 3D Slicer (*.seg.nrrd)" in filters
         # Another layer: napari 0.7 fails when one that it shows gets data of more axes.
         viewer.layers.selection = {viewer.add_labels(np.zeros((2,) * 5, int))}
         with pytest.raises(SaveError, match="5 axes"):
