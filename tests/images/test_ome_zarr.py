@@ -50,6 +50,8 @@ def write_zarr(
         step = [2**level if axis in "yx" else 1 for axis in axes]
         part = array[tuple(slice(None, None, one) for one in step)]
         options = {"chunks": tuple(min(size, 8) for size in part.shape), **options}
+        if form == 3:
+            options["dimension_names"] = list(axes)
         stored = group.create_array(f"s{level}", shape=part.shape, dtype=part.dtype, **options)
         stored[...] = part
         moves = [{"type": "translation", "translation": list(move)}] if move else []
