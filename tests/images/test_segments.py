@@ -7,11 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from napari_swin_umamba.errors import InputError
 from napari_swin_umamba.images import Image, read_image, write_labels
 from napari_swin_umamba.images.itk_header import read_segments
 from napari_swin_umamba.plan import SegmentationClass
+
+from .test_volumes import ItkGrid, itk_grids
 
 CLASSES = (
     SegmentationClass(id=0, name="background"),
@@ -89,3 +93,26 @@ def test_a_film_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"\.seg\.nrrd holds no film"):
         write_labels(tmp_path / "a.seg.nrrd", np.ones((2, 3, 4, 5), np.uint8))
     assert not list(tmp_path.iterdir())
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(grid=itk_grids(), source=st.sampled_from([".nrrd", ".mha"]))
+def test_a_segmentation_overlays_its_scan_in_an_independent_reader(
+    tmp_path: Path, grid: ItkGrid, source: str
+) -> None:
+    scan = grid.image(grid.values())
+    sitk.WriteImage(scan, str(tmp_path / f"scan{source}"))
+    image = read_image(tmp_path / f"scan{source}")
+    path = tmp_path / "labels.seg.nrrd"
+    write_labels(path, image.array % 3, image, overwrite=True, classes=CLASSES)
+    written = sitk.ReadImage(str(path))
+    assert written.GetDimension() == 3
+    flat = scan.GetDimension() == 2
+    for corner in np.ndindex(*[2] * scan.GetDimension()):
+        index = tuple(int(n - 1) * c for n, c in zip(scan.GetSize(), corner, strict=True))
+        place = scan.TransformIndexToPhysicalPoint(index)
+        there = written.TransformPhysicalPointToContinuousIndex((*place, 0.0) if flat else place)
+        np.testing.assert_allclose(there, (*index, 0) if flat else index, atol=1e-6)
+        assert written[(*index, 0) if flat else index] == scan[index] % 3

@@ -42,10 +42,11 @@ swin-umamba segment ct_folder/ -o organs.seg.nrrd --model organs.safetensors
 The channels of one case, each a file as nnU-Net names them:
 swin-umamba segment case_0000.nii.gz case_0001.nii.gz -o labels/ --model mri.safetensors
 
-OUT is a file if it ends in .tif, .tiff, .png, .nii, .nii.gz, .nrrd, .mha, .mhd or
-.zarr (OME-Zarr); IMAGE.zarr/labels/NAME puts labels into an image. Otherwise it is
-a folder that gets a file of the same name for each image: .nii.gz for .nii.gz and
-DICOM, likewise .nii, .nrrd, .mha and .zarr, and .tif for all others.
+OUT is a file if it ends in .tif, .tiff, .png, .nii, .nii.gz, .nrrd, .mha,
+.mhd or .zarr (OME-Zarr); IMAGE.zarr/labels/NAME puts labels into an image.
+Otherwise it is a folder that gets a file of the same name for each image:
+.nii.gz for .nii.gz and DICOM, likewise .nii, .nrrd, .mha and .zarr, and .tif
+for all others.
 
 Exit code: 0 all segmented, 1 some failed, 2 nothing was begun.
 """
