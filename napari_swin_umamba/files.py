@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from napari_swin_umamba.errors import InputError, shown
 
-__all__ = ["as_path", "atomic_path", "check_output"]
+__all__ = ["as_path", "atomic_folder", "atomic_path", "check_output"]
 
+# pathlib makes one slash of two. A single letter is a drive of Windows.
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/+[^/]")
 _LONGEST = 250  # characters of a path in a message; more would bury what is wrong with it
 
 
@@ -26,13 +30,15 @@ def as_path(value: object) -> Path:
     Raises
     ------
     InputError
-        It is neither, or it is empty, or no file can have such a name.
+        It is neither, or it is empty, or a web address, or no file can have such a name.
     """
     if not isinstance(value, str | os.PathLike):
         raise InputError(f"{shown(value)} is not the path of a file; give its name as text")
     text = os.fspath(value)
     if not isinstance(text, str) or not text or "\0" in text:
         raise InputError(f"{shown(text)} is not the path of a file; give the name of a file")
+    if _ADDRESS.match(text):
+        raise InputError(f"{shown(text)} is a web address; download it first and give its file")
     try:
         return Path(text).expanduser()
     except RuntimeError as error:  # ~name of a person who is not known here
@@ -109,6 +115,61 @@ def atomic_path(path: str | os.PathLike[str], overwrite: bool = False) -> Iterat
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+@contextmanager
+def atomic_folder(path: str | os.PathLike[str], overwrite: bool = False) -> Iterator[Path]:
+    """Give an empty temporary folder beside `path`; move it to `path` when the block succeeds.
+
+    For formats that are folders. After an error nothing is left behind and what was there is
+    untouched. A folder cannot be replaced in one step: the old one is moved aside first, and moved
+    back should the second step fail.
+
+    Parameters
+    ----------
+    path
+        Folder to be written.
+    overwrite
+        Whether an existing one may be replaced. Whether it holds nothing that a person would miss
+        is for the caller to check.
+
+    Yields
+    ------
+    Path
+        Where to write.
+
+    Raises
+    ------
+    InputError
+        The path is none or exists already, or the disk refuses the data.
+    """
+    path = as_path(path)
+    if path.exists() and not overwrite:
+        raise InputError(f"{path} exists already; add --overwrite or choose another name")
+    if path.exists() and not path.is_dir():
+        raise InputError(f"cannot write {path}: it is a file; choose another name")
+    token = secrets.token_hex(4)
+    temporary = path.with_name(f".{path.stem}.{token}.part{path.suffix}")
+    aside = path.with_name(f".{path.stem}.{token}.old{path.suffix}")
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        for file in temporary.rglob("*"):
+            if file.is_file():
+                _flush_to_disk(file)
+        if path.exists():
+            os.replace(path, aside)
+        try:
+            os.replace(temporary, path)
+        except OSError:
+            if aside.exists():
+                os.replace(aside, path)
+            raise
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _flush_to_disk(path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from napari_swin_umamba.errors import InputError
-from napari_swin_umamba.files import as_path, atomic_path, check_output
+from napari_swin_umamba.files import as_path, atomic_folder, atomic_path, check_output
 
 
 def test_a_written_file_appears(tmp_path: Path) -> None:
@@ -70,3 +70,31 @@ def test_a_disk_error_while_writing_is_one_line(tmp_path: Path) -> None:
         temporary.write_text("half")
         raise OSError(28, "No space left on device")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "a.zarr"
+    with pytest.raises(ZeroDivisionError), atomic_folder(path) as folder:
+        (folder / "inside").write_text("x")
+        assert not path.exists()
+        raise ZeroDivisionError
+    assert not list(path.parent.iterdir())
+    for text in ("first", "second"):
+        with atomic_folder(path, overwrite=True) as folder:
+            (folder / "sub").mkdir()
+            (folder / "sub" / text).write_text(text)
+    assert [file.name for file in path.rglob("*")] == ["sub", "second"]
+    with pytest.raises(ZeroDivisionError), atomic_folder(path, overwrite=True):
+        raise ZeroDivisionError
+    assert (path / "sub" / "second").read_text() == "second"
+    assert [file.name for file in path.parent.iterdir()] == ["a.zarr"]
+    with pytest.raises(InputError, match="exists already; add --overwrite"), atomic_folder(path):
+        pass
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(InputError, match="it is a file"), atomic_folder(tmp_path / "file", True):
+        pass
+    with (
+        pytest.raises(InputError, match="cannot write"),
+        atomic_folder(tmp_path / "file" / "a.zarr"),
+    ):
+        pass

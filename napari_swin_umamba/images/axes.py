@@ -7,11 +7,20 @@ matters when the model wants another number of channels.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from napari_swin_umamba.errors import InputError, shown
 
-__all__ = ["IMAGE_AXES", "channels_first", "check_axes", "guess_axes", "resolve_axes"]
+__all__ = [
+    "IMAGE_AXES",
+    "channel_index",
+    "channels_first",
+    "check_axes",
+    "guess_axes",
+    "resolve_axes",
+]
 
 IMAGE_AXES = ("YX", "YXC", "CYX")
 """Axes of the images that can be segmented."""
@@ -32,6 +41,38 @@ def check_axes(axes: object) -> str | None:
     if not isinstance(axes, str):
         raise InputError(f"axes {shown(axes)} are not text: give one of {', '.join(IMAGE_AXES)}")
     return axes.upper()
+
+
+def channel_index(path: Path, axes: str, channel_axis: int | str) -> int:
+    """Return the index of the axis that a person says holds channels.
+
+    Parameters
+    ----------
+    path
+        For messages.
+    axes
+        Letters of the axes as they are read.
+    channel_axis
+        One of the letters, or a number from 0 (from -1 backwards), also as text.
+
+    Raises
+    ------
+    InputError
+        There is no such axis.
+    """
+    text = str(channel_axis).strip().upper()
+    if text in axes and len(text) == 1:
+        return axes.index(text)
+    try:
+        number = int(text)
+    except ValueError:
+        number = len(axes)
+    if not -len(axes) <= number < len(axes):
+        raise InputError(
+            f"{path} has no axis {shown(channel_axis)}: give one of {', '.join(axes)}, or a number "
+            f"from 0 to {len(axes) - 1} (--channel-axis)"
+        )
+    return number % len(axes)
 
 
 def guess_axes(shape: tuple[int, ...], channels: int) -> str | None:

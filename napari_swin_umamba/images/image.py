@@ -28,8 +28,11 @@ class StoredGrid:
     itk: tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]] | None = None
     """Origin, spacing and direction (row by row) of NRRD or MetaImage, along the file's spatial
     axes, as ITK has them: numbers that make no detour compare equal."""
+    zarr: Any = None
+    """What an OME-Zarr image says about itself: a :class:`~.ngff.Multiscale`."""
     says_labels: bool = False
-    """An NRRD or MetaImage file says that its values are labels, as those that we write do."""
+    """An OME-Zarr, NRRD or MetaImage file says that its values are labels, as those that we write
+    do."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +40,8 @@ class Image:
     """An image as it is stored: values untouched, axes named."""
 
     array: np.ndarray
-    """Any real dtype, shape as `axes` says."""
+    """Any real dtype, shape as `axes` says. Of OME-Zarr, an array of dask: values are read when
+    they are needed."""
     axes: str
     """One letter per axis: T time, C channels, Z planes, Y rows, X columns, in this order; a last
     C holds colours (RGB or RGBA). ``"YX"``, ``"CYX"``, ``"YXC"``, ``"TCZYX"``, ``"ZYXC"``, ..."""

@@ -144,6 +144,7 @@ def _meta_fields(path: Path, start: bytes) -> tuple[dict[str, str], int, list[st
 
 def _nrrd_layout(path: Path, fields: dict[str, str]) -> tuple[tuple[int, ...], int, str, bool]:
     shape = _numbers(path, fields, "sizes")
+    _check_dimension(path, fields, "dimension", shape)
     itemsize = _itemsize(fields.get("type", ""))
     name = fields.get("data file", fields.get("datafile", ""))
     return shape, itemsize, name, fields.get("encoding", "raw").lower() in ("gzip", "gz")
@@ -151,10 +152,20 @@ def _nrrd_layout(path: Path, fields: dict[str, str]) -> tuple[tuple[int, ...], i
 
 def _meta_layout(path: Path, fields: dict[str, str]) -> tuple[tuple[int, ...], int, str, bool]:
     shape = _numbers(path, fields, "dimsize")
+    _check_dimension(path, fields, "ndims", shape)
     channels = _numbers(path, fields, "elementnumberofchannels", "1")
     itemsize = _itemsize(fields.get("elementtype", ""))
     deflated = fields.get("compresseddata", "false").lower() in ("true", "1")
     return (*shape, *channels), itemsize, fields["elementdatafile"], deflated
+
+
+def _check_dimension(path: Path, fields: dict[str, str], key: str, shape: tuple[int, ...]) -> None:
+    """Refuse a number of axes that is not that of the sizes: ITK's MetaIO would crash."""
+    (count,) = _numbers(path, fields, key)[:1]
+    if count != len(shape):
+        raise InputError(
+            f"{path} is damaged: its header says {key} {count}, and sizes along {len(shape)} axes"
+        )
 
 
 def _itemsize(kind: str) -> int:

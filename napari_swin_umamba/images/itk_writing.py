@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +19,22 @@ from napari_swin_umamba.images.geometry import (
 from napari_swin_umamba.images.image import Image, StoredGrid
 from napari_swin_umamba.images.itk import quiet_itk
 from napari_swin_umamba.images.itk_header import CONTENT_KEY
+from napari_swin_umamba.images.segments import segment_fields
 from napari_swin_umamba.images.units import known_spacing, same_length_factor
 from napari_swin_umamba.images.volume_axes import file_order
+from napari_swin_umamba.plan import SegmentationClass
 
 __all__ = ["write_itk"]
 
 
-def write_itk(path: Path, labels: np.ndarray, axes: str, like: Image) -> None:
+def write_itk(
+    path: Path,
+    labels: np.ndarray,
+    axes: str,
+    like: Image,
+    name: str,
+    classes: Sequence[SegmentationClass] = (),
+) -> None:
     """Write labels, compressed. ITK's lengths are millimetres: others are converted.
 
     ``.mhd`` becomes one file that holds its data itself (``ElementDataFile = LOCAL``), which
@@ -40,15 +50,28 @@ def write_itk(path: Path, labels: np.ndarray, axes: str, like: Image) -> None:
         ``"YX"``, ``"ZYX"`` or ``"TZYX"``.
     like
         Says where the labels lie.
+    name
+        Of the file in the end: one that ends in ``.seg.nrrd`` describes segments.
+    classes
+        Names and colours of values; NRRD keeps them.
 
     Raises
     ------
     InputError
-        The axes of the grid are not at right angles.
+        The axes of the grid are not at right angles, or segments are to hold a film.
     """
+    segmentation = name.lower().endswith(".seg.nrrd")
+    if segmentation and axes.startswith("T"):
+        raise InputError(f"{name}: .seg.nrrd holds no film; use the ending .nrrd or .nii.gz")
     grid = like.grid or StoredGrid(tuple(reversed(range(len(axes.removeprefix("T"))))))
     origin, spacing, direction = _itk_grid(path, like, grid)
     stored = np.ascontiguousarray(file_order(labels, axes, grid.order))
+    if segmentation and stored.ndim == 2:  # Slicer: "the spatial dimension must be still 3"
+        stored = stored[np.newaxis]
+        square = np.eye(3)
+        square[:2, :2] = np.reshape(direction, (2, 2))
+        origin, spacing = (*origin, 0.0), (*spacing, 1.0)
+        direction = tuple(square.ravel().tolist())
     image = sitk.GetImageFromArray(stored, isVector=False)
     if axes.startswith("T"):
         rank = len(origin)
@@ -60,6 +83,9 @@ def write_itk(path: Path, labels: np.ndarray, axes: str, like: Image) -> None:
     image.SetSpacing(spacing)
     image.SetDirection(direction)
     image.SetMetaData(CONTENT_KEY, "labels")
+    if path.suffix.lower() == ".nrrd" and not axes.startswith("T") and (classes or segmentation):
+        for key, value in segment_fields(stored, classes).items():
+            image.SetMetaData(key, value)
     target = path.with_suffix(".mha") if path.suffix.lower() == ".mhd" else path
     with quiet_itk():
         try:

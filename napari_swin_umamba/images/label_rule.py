@@ -29,8 +29,9 @@ def is_label_map(image: Image) -> bool:
 
     They are if all are whole, none is negative, there are no channels, and
 
-    - the header says so: NIfTI's intent code is 1002 (label), NRRD and MetaImage have the field
-      that we write, or the name ends in ``.seg.nrrd``, as 3D Slicer writes it; or
+    - the header says so: NIfTI's intent code is 1002 (label), OME-Zarr has an ``image-label``, NRRD
+      and MetaImage have the field that we write, or the name ends in ``.seg.nrrd``, as 3D Slicer
+      writes it; or
     - the name says so and there are at most :data:`MOST_LABELS` different values. Such names have
       a word like seg, label or mask, or lie in a folder called labels, labelsTr or masks.
 
@@ -47,7 +48,9 @@ def is_label_map(image: Image) -> bool:
         or (image.grid is not None and image.grid.says_labels)
         or (header is not None and int(header["intent_code"]) == NIFTI_LABEL)
     )
-    named = (
+    # Of OME-Zarr only the metadata count: nobody wants to wait until all of it was read.
+    lazy = image.grid is not None and image.grid.zarr is not None
+    named = not lazy and (
         image.path.parent.name.lower() in _FOLDERS or _NAME.search(stem_of(image.path)) is not None
     )
     if not (sure or named) or not _whole(image.array):
@@ -57,6 +60,8 @@ def is_label_map(image: Image) -> bool:
 
 def _whole(array: np.ndarray) -> bool:
     """Whether all values are whole and in 0..2^31-1, looking at one plane at a time."""
+    if array.dtype.kind == "u" and array.dtype.itemsize < 4:
+        return True
     for plane in array:
         if plane.dtype.kind == "f" and not (plane == np.floor(plane)).all():  # NaN is not equal
             return False

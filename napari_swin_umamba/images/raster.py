@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import imagecodecs
@@ -11,6 +12,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
 from napari_swin_umamba.errors import InputError
+from napari_swin_umamba.images.limits import check_size
 
 __all__ = ["JPEG_MAGIC", "PNG_MAGIC", "read_raster", "write_png"]
 
@@ -41,6 +43,8 @@ def read_raster(path: Path, indices: bool = False) -> tuple[np.ndarray, tuple[st
     with open(path, "rb") as file:
         start = file.read(26)
     png = start.startswith(PNG_MAGIC)
+    if png and len(start) > 24:
+        _check_png_size(path, start)
     if png and start[24] == 16 and start[25] in (2, 4, 6):  # IHDR: bits per sample, colour type
         array = imagecodecs.png_decode(path.read_bytes())
     else:
@@ -48,12 +52,19 @@ def read_raster(path: Path, indices: bool = False) -> tuple[np.ndarray, tuple[st
         # refuse those over 179 Mpx, and a slide scanner's images are larger.
         kind = PngImageFile if png else JpegImageFile
         with open(path, "rb") as file, kind(file) as image:
+            check_size(path, image.size, 1, None, deflated=False)
             if getattr(image, "n_frames", 1) > 1:
                 raise InputError(f"{path} is an animation; give one image")
             array = np.asarray(_plain(image, indices))
     if array.ndim == 3 and array.shape[2] == 2:
         return array[..., 0], ("transparency (alpha channel) ignored",)
     return array, ()
+
+
+def _check_png_size(path: Path, start: bytes) -> None:
+    """Compare the header (IHDR) with what the file can hold."""
+    width, height, bits = struct.unpack(">IIB", start[16:25])
+    check_size(path, (height, -(-width * bits // 8)), 1, path.stat().st_size, deflated=True)
 
 
 def _plain(image: PillowImage.Image, indices: bool) -> PillowImage.Image:

@@ -14,14 +14,17 @@ import numpy as np
 
 from napari_swin_umamba.errors import InputError, shown
 from napari_swin_umamba.files import as_path
-from napari_swin_umamba.images.axes import check_axes, resolve_axes
+from napari_swin_umamba.images.axes import channel_index, check_axes, resolve_axes
 from napari_swin_umamba.images.image import Image
 from napari_swin_umamba.images.magic import (
+    DICOM_MAGIC,
     GZIP_MAGIC,
     META_START,
     NRRD_MAGIC,
+    is_dicom_folder,
     is_nifti,
 )
+from napari_swin_umamba.images.ngff import is_zarr
 from napari_swin_umamba.images.raster import JPEG_MAGIC, PNG_MAGIC, read_raster
 from napari_swin_umamba.images.tiff import TIFF_MAGICS, read_tiff
 from napari_swin_umamba.images.volume_axes import renamed_axes
@@ -30,11 +33,21 @@ __all__ = ["read_geometry", "read_image", "read_labels"]
 
 _START = 4096  # bytes; a MetaImage may begin with comments
 
+_VOLUMES = ("nifti", "nrrd", "meta", "zarr", "dicom")
+"""Kinds that know where they lie in the world."""
+
 _T = TypeVar("_T")
 
 
-def read_image(path: str | os.PathLike[str], axes: str | None = None) -> Image:
-    """Read an image or a volume: PNG, JPEG, TIFF (OME, ImageJ), NIfTI, NRRD or MetaImage.
+def read_image(
+    path: str | os.PathLike[str],
+    axes: str | None = None,
+    channel_axis: int | str | None = None,
+    series: str | None = None,
+) -> Image:
+    """Read an image or a volume.
+
+    PNG, JPEG, TIFF (OME, ImageJ), NIfTI, NRRD, MetaImage, OME-Zarr, DICOM (a file or a folder).
 
     Values are as stored; nothing is rescaled but by a NIfTI header's own slope. 16-bit colour
     stays 16-bit. A palette picture becomes RGB. The array of a volume is the file's, transposed
@@ -47,6 +60,12 @@ def read_image(path: str | os.PathLike[str], axes: str | None = None) -> Image:
     axes
         One letter per axis, such as ``"YXC"``, ``"CYX"`` or ``"ZYX"``, where the file does not
         say or is wrong.
+    channel_axis
+        Which axis holds channels, where the file does not say or is wrong: a letter (``"T"``,
+        ``"Z"``) of the axes that the image is read with, or a number, counted from 0 in their order
+        (-1 is the last). In place of `axes`.
+    series
+        UID or number of a DICOM series, where a folder holds several.
 
     Returns
     -------
@@ -60,6 +79,12 @@ def read_image(path: str | os.PathLike[str], axes: str | None = None) -> Image:
     """
     axes = check_axes(axes)
     path, kind = _identify(path)
+    if series is not None and not (kind == "dicom" and path.is_dir()):
+        raise InputError(f"{path} is no folder of DICOM files, which alone holds series (--series)")
+    if channel_axis is not None:
+        if axes is not None:
+            raise InputError("give either the axes or the channel axis (--axes, --channel-axis)")
+        return _with_channel_axis(path, kind, channel_axis, series)
     if kind == "tiff":
         image = _guarded(path, lambda: read_tiff(path, axes))
     elif kind in ("png", "jpeg"):
@@ -69,11 +94,29 @@ def read_image(path: str | os.PathLike[str], axes: str | None = None) -> Image:
             stored, _ = resolve_axes(array.shape, axes, channels=1)
         image = Image(array, stored, path=path, notes=notes)
     else:
-        image = _guarded(path, lambda: _read_volume(path, kind))
+        image = _guarded(path, lambda: _read_volume(path, kind, series=series))
         image = replace(image, axes=renamed_axes(path, image.axes, axes))
     if image.array.size == 0:
         raise InputError(f"{path} holds an empty image: its shape is {image.array.shape}")
     return image
+
+
+def _with_channel_axis(path: Path, kind: str, channel_axis: int | str, series: str | None) -> Image:
+    if kind == "tiff":
+        image = _guarded(path, lambda: read_tiff(path, channel_axis=channel_axis))
+        if image.array.size == 0:
+            raise InputError(f"{path} holds an empty image: its shape is {image.array.shape}")
+        return image
+    image = read_image(path, series=series)
+    index = channel_index(path, image.axes, channel_axis)
+    if image.axes[index] == "C":
+        return image
+    if image.axes[index] != "T":
+        raise InputError(
+            f"{path} has axes {image.axes}: {image.axes[index]} is an axis of space there, so it "
+            "cannot hold channels (--channel-axis)"
+        )
+    return replace(image, axes=renamed_axes(path, image.axes, image.axes.replace("T", "C")))
 
 
 def read_geometry(path: str | os.PathLike[str]) -> Image:
@@ -95,17 +138,25 @@ def read_geometry(path: str | os.PathLike[str]) -> Image:
         As :func:`read_image`, or the file is of another kind.
     """
     path, kind = _identify(path)
-    if kind not in ("nifti", "nrrd", "meta"):
+    if kind not in _VOLUMES:
         raise InputError(f"{path} is a {kind.upper()} image, which knows no place in the world")
     return _guarded(path, lambda: _read_volume(path, kind, data=False))
 
 
-def _read_volume(path: Path, kind: str, data: bool = True) -> Image:
-    # Imported here: SimpleITK and nibabel take time, and a micrograph needs neither.
+def _read_volume(path: Path, kind: str, data: bool = True, series: str | None = None) -> Image:
+    # Imported here: SimpleITK, nibabel and zarr take time, and a micrograph needs none of them.
     if kind == "nifti":
         from napari_swin_umamba.images.nifti import read_nifti
 
         return read_nifti(path, data)
+    if kind == "zarr":
+        from napari_swin_umamba.images.ome_zarr import read_ome_zarr
+
+        return read_ome_zarr(path, data)
+    if kind == "dicom":
+        from napari_swin_umamba.images.dicom import read_dicom
+
+        return read_dicom(path, series, data)
     from napari_swin_umamba.images.itk import read_itk
 
     return read_itk(path, kind, data)
@@ -142,7 +193,7 @@ def read_labels(path: str | os.PathLike[str]) -> np.ndarray:
         axes = "YX" if array.ndim == 2 else "YXC"
     else:
         image = _guarded(path, lambda: _read_volume(path, kind))
-        array, axes = image.array, image.axes
+        array, axes = np.asarray(image.array), image.axes
     if "C" in axes:
         array = _one_channel(path, array, axes)
     return _whole_numbers(path, array)
@@ -173,14 +224,20 @@ def _whole_numbers(path: Path, array: np.ndarray) -> np.ndarray:
 
 
 def _identify(path: str | os.PathLike[str]) -> tuple[Path, str]:
-    """Return the path and ``"png"``, ``"jpeg"``, ``"tiff"``, ``"nifti"``, ``"nrrd"`` or ``"meta"``.
+    """Return the path and ``"png"``, ``"jpeg"``, ``"tiff"`` or one of :data:`_VOLUMES`.
 
-    The first bytes decide.
+    The first bytes decide; of a folder, what lies in it.
     """
     path = as_path(path)
     try:
         if path.is_dir():
-            raise InputError(f"{path} is a folder; give an image file")
+            if is_zarr(path):
+                return path, "zarr"
+            if is_dicom_folder(path):
+                return path, "dicom"
+            raise InputError(
+                f"{path} is a folder, but neither OME-Zarr nor a DICOM series; give an image file"
+            )
         with open(path, "rb") as file:
             start = file.read(_START)
     except FileNotFoundError as error:
@@ -198,12 +255,14 @@ def _identify(path: str | os.PathLike[str]) -> tuple[Path, str]:
     ):
         if start.startswith(magics):
             return path, kind
+    if start[128:132] == DICOM_MAGIC:
+        return path, "dicom"
     if META_START.match(start) and b"NDims" in start:
         return path, "meta"
     if is_nifti(_unzipped(start)):
         return path, "nifti"
     raise InputError(
-        f"{path} is not a PNG, JPEG or TIFF image, nor a NIfTI, NRRD or MetaImage volume, "
+        f"{path} is not a PNG, JPEG or TIFF image, nor a NIfTI, NRRD, MetaImage or DICOM volume, "
         "whatever its name says"
     )
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import tifffile
 
 from napari_swin_umamba.errors import InputError
+from napari_swin_umamba.images.axes import channel_index
 from napari_swin_umamba.images.image import Image
 from napari_swin_umamba.images.limits import check_size
 from napari_swin_umamba.images.tiff_spacing import read_spacing
@@ -20,7 +24,12 @@ TIFF_MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _UNNAMED = "QI"  # tifffile: an axis of unknown meaning, a sequence of pages
 
 
-def read_tiff(path: Path, axes: str | None = None, indices: bool = False) -> Image:
+def read_tiff(
+    path: Path,
+    axes: str | None = None,
+    indices: bool = False,
+    channel_axis: int | str | None = None,
+) -> Image:
     """Read the first image of a TIFF file, at full resolution.
 
     Values are as stored: like napari and ImageJ, a file that calls 0 white is not inverted.
@@ -34,13 +43,16 @@ def read_tiff(path: Path, axes: str | None = None, indices: bool = False) -> Ima
         knows better than the file; None to believe the file.
     indices
         Give the indices of a palette image, not its colours.
+    channel_axis
+        Axis of the stored array (without those of length 1) that holds channels, by letter or
+        number, where the person knows better; the others are then T, Z, Y, X as far as they go.
 
     Raises
     ------
     InputError
-        It holds no image, or does not say what its axes are.
+        It holds no image, or axes that cannot be guessed.
     """
-    with tifffile.TiffFile(path) as tif:
+    with _no_missing_pages(path), tifffile.TiffFile(path) as tif:
         if not tif.series:
             raise InputError(f"{path} holds no image")
         series = tif.series[0]
@@ -49,6 +61,13 @@ def read_tiff(path: Path, axes: str | None = None, indices: bool = False) -> Ima
             notes = (f"the file holds {len(tif.series)} images; the first one is used",)
         check_size(path, series.shape, series.dtype.itemsize, None, deflated=False)
         array, stored = _squeeze(series.asarray(), series.axes)
+        if channel_axis is not None:
+            array, axes = _channels_at(path, array, stored, channel_axis)
+        # Metadata of OME or ImageJ that do not fit the pages are a reason not to guess.
+        described = tif.is_ome or tif.is_imagej or "<OME" in tif.pages.first.description
+        if axes is None and not described:
+            stored, guess = _guessed(stored, array.shape)
+            notes += guess
         array, stored = _name_axes(path, array, stored, axes)
         colormap = series.keyframe.colormap
         # ImageJ stores a grey image shown in colour as a palette image: its indices are the
@@ -59,11 +78,58 @@ def read_tiff(path: Path, axes: str | None = None, indices: bool = False) -> Ima
     return Image(array, stored, spacing, unit, path, notes)
 
 
+@contextmanager
+def _no_missing_pages(path: Path) -> Iterator[None]:
+    """Refuse a file whose list of pages leads beyond its end; tifffile only logs that.
+
+    Its log is kept off the terminal: a reader's complaints about tags nobody needs are noise.
+    """
+    log, complaints = logging.getLogger("tifffile"), _Complaints()
+    propagate, log.propagate = log.propagate, False
+    log.addHandler(complaints)
+    try:
+        yield
+    finally:
+        log.removeHandler(complaints)
+        log.propagate = propagate
+    if any("invalid page offset" in text for text in complaints.texts):
+        raise InputError(f"{path} is cut off: pages are missing; copy it anew")
+
+
+class _Complaints(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a message."""
+        self.texts.append(record.getMessage())
+
+
 def _squeeze(array: np.ndarray, axes: str) -> tuple[np.ndarray, str]:
     """Drop axes of length 1, but for rows and columns."""
     drop = [i for i, axis in enumerate(axes) if array.shape[i] == 1 and axis not in "YX"]
     kept = "".join(axis for i, axis in enumerate(axes) if i not in drop)
     return np.squeeze(array, axis=tuple(drop)), kept
+
+
+def _channels_at(
+    path: Path, array: np.ndarray, stored: str, channel_axis: int | str
+) -> tuple[np.ndarray, str]:
+    """Bring an axis of channels where :class:`Image` has it, and name all axes."""
+    index = channel_index(path, stored, channel_axis)
+    others = stored[:index] + stored[index + 1 :]
+    if not 2 <= len(others) <= 4:
+        raise InputError(
+            f"{path} has axes {stored}: without channels, 2 to 4 can be read (--channel-axis)"
+        )
+    named = set(others) <= set("TZYX") and others.endswith("YX")
+    names = others if named else "TZYX"[-len(others) :]
+    last = index == len(stored) - 1
+    if last and array.dtype == np.uint8 and array.shape[-1] in (3, 4):
+        return array, names + "C"  # colours
+    before = len(names) - len(names.lstrip("T"))
+    return np.moveaxis(array, index, before), names[:before] + "C" + names[before:]
 
 
 def _name_axes(
@@ -90,14 +156,22 @@ def _name_axes(
             f"axes '{given}' are not those of an image: use T, C, Z before YX, or C behind it for "
             "colours (--axes)"
         )
-    hint = "save one plane of it as a file"
-    if len(stored) == 3 and stored[0] in _UNNAMED:
-        hint = (
-            "save it as an OME or ImageJ TIFF that names its axes; 'swin-umamba segment' also "
-            "takes --axes CYX if its pages are channels, ZYX if they are planes of a volume, TYX "
-            "if they are times"
-        )
-    raise InputError(f"{path} has axes {stored} and shape {array.shape}: {hint}")
+    raise InputError(
+        f"{path} has axes {stored} and shape {array.shape}, which the file does not explain: save "
+        "it as an OME or ImageJ TIFF that names its axes, or say them (--axes), one letter each of "
+        "T, C, Z, Y, X"
+    )
+
+
+def _guessed(stored: str, shape: tuple[int, ...]) -> tuple[str, tuple[str, ...]]:
+    """Name an axis of pages of which the file says nothing, and say why."""
+    if len(stored) < 3 or stored[0] not in _UNNAMED or stored[1:3] != "YX":
+        return stored, ()
+    note = (
+        f"{shape[0]} pages are taken for planes of a volume (Z), as most stacks are, since the "
+        "file does not name them; if they are channels or times, say --axes CYX or TYX"
+    )
+    return "Z" + stored[1:], (note,)
 
 
 def _apply_colormap(array: np.ndarray, colormap: np.ndarray) -> np.ndarray:

@@ -22,10 +22,11 @@ def write_label_tiff(
     axes: str,
     spacing: tuple[float, ...] | None = None,
     unit: str | None = None,
+    ome: bool = False,
 ) -> None:
     """Write labels, losslessly compressed.
 
-    ImageJ's kind of TIFF where it can hold the values (up to 65535), OME's otherwise.
+    ImageJ's kind of TIFF where it can hold the values (up to 65535), OME's otherwise or if asked.
 
     Parameters
     ----------
@@ -39,8 +40,10 @@ def write_label_tiff(
         Along the spatial axes, in `unit`; only written if both are known.
     unit
         As pint knows it.
+    ome
+        Whether it must be OME's kind.
     """
-    imagej = labels.dtype.itemsize <= 2 and labels.nbytes < _IMAGEJ_MOST
+    imagej = not ome and labels.dtype.itemsize <= 2 and labels.nbytes < _IMAGEJ_MOST
     metadata: dict[str, Any] = {"axes": axes}
     options: dict[str, Any] = {}
     if spacing is not None and unit is not None:

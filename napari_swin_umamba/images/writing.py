@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +12,16 @@ from napari_swin_umamba.errors import InputError
 from napari_swin_umamba.files import as_path, atomic_path
 from napari_swin_umamba.images.image import Image
 from napari_swin_umamba.images.names import VOLUME_SUFFIXES, suffix_of
+from napari_swin_umamba.images.ngff import is_labels_place
 from napari_swin_umamba.images.raster import write_png
 from napari_swin_umamba.images.units import known_spacing
 from napari_swin_umamba.images.volume_axes import without_channels
+from napari_swin_umamba.plan import SegmentationClass
 
 __all__ = ["LABEL_SUFFIXES", "write_labels"]
 
-LABEL_SUFFIXES = (".tif", ".tiff", ".png", *VOLUME_SUFFIXES)
-"""Lower-case endings of the files that :func:`write_labels` writes."""
+LABEL_SUFFIXES = (".tif", ".tiff", ".png", *VOLUME_SUFFIXES, ".zarr")
+"""Lower-case endings of the files and folders that :func:`write_labels` writes."""
 
 _AXES = {2: "YX", 3: "ZYX", 4: "TZYX"}
 
@@ -28,6 +31,7 @@ def write_labels(
     labels: np.ndarray,
     like: Image | None = None,
     overwrite: bool = False,
+    classes: Sequence[SegmentationClass] = (),
 ) -> Path:
     """Write labels whole or not at all, onto the grid of the image they belong to.
 
@@ -35,9 +39,11 @@ def write_labels(
     ----------
     path
         The ending is the format: ``.tif``, ``.tiff`` (any number of labels, keeps the voxel
-        size), ``.png`` (2D, up to 65535 labels), or with the place in the world ``.nii.gz``,
-        ``.nii``, ``.nrrd``, ``.mha`` and ``.mhd`` (one file, with its data inside). Missing
-        folders are made.
+        size; ``.ome.tif`` is OME-TIFF), ``.png`` (2D, up to 65535 labels), or with the place in the
+        world ``.nii.gz``, ``.nii``, ``.nrrd``, ``.mha`` and ``.mhd`` (one file, with its data
+        inside). ``.zarr`` is a folder, OME-Zarr; ``IMAGE.zarr/labels/NAME`` puts labels into the
+        image that is there.
+        Missing folders are made.
     labels : ([T,] [Z,] Y, X)
         Integers from 0 or bool. Stored in the smallest of 8, 16 and 32 bits.
     like
@@ -45,11 +51,14 @@ def write_labels(
         place. A NIfTI image's header is kept in a NIfTI label map.
     overwrite
         Whether an existing file may be replaced.
+    classes
+        Names and colours of the values, which NRRD (``.seg.nrrd`` opens in 3D Slicer as a
+        segmentation) and OME-Zarr keep; none if the labels number objects.
 
     Returns
     -------
     Path
-        The file.
+        The file or folder.
 
     Raises
     ------
@@ -58,7 +67,7 @@ def write_labels(
         format cannot hold them.
     """
     path = as_path(path)
-    suffix = suffix_of(path)
+    suffix = ".zarr" if is_labels_place(path) else suffix_of(path)
     if suffix not in LABEL_SUFFIXES:
         raise InputError(
             f"cannot write labels to {path.name}: the name must end in .tif or .png, or for "
@@ -66,27 +75,39 @@ def write_labels(
         )
     axes = _axes(path, labels, like)
     stored = _smallest(path, labels, signed=suffix in VOLUME_SUFFIXES)
+    if suffix == ".zarr":
+        from napari_swin_umamba.images.ome_zarr_writing import write_ome_zarr
+
+        write_ome_zarr(path, stored, axes, like, classes, overwrite)
+        return path
     if suffix == ".png" and stored.dtype.itemsize > 2:
         raise InputError(f"{path.name}: PNG holds up to 65535 labels; use the ending .tif")
     with atomic_path(path, overwrite) as temporary:
         if suffix == ".png":
             write_png(temporary, stored)
         elif suffix in VOLUME_SUFFIXES:
-            _write_volume(temporary, suffix, stored, axes, like)
+            _write_volume(temporary, path.name, stored, axes, like, classes)
         else:
             from napari_swin_umamba.images.tiff_writing import write_label_tiff
 
             count = len(axes.removeprefix("T"))
             spacing = known_spacing(like.spacing, count) if like is not None else None
             unit = like.unit if like is not None else None
-            write_label_tiff(temporary, stored, axes, spacing, unit)
+            ome = path.name.lower().endswith((".ome.tif", ".ome.tiff"))
+            write_label_tiff(temporary, stored, axes, spacing, unit, ome)
     return path
 
 
 def _write_volume(
-    path: Path, suffix: str, labels: np.ndarray, axes: str, like: Image | None
+    path: Path,
+    name: str,
+    labels: np.ndarray,
+    axes: str,
+    like: Image | None,
+    classes: Sequence[SegmentationClass],
 ) -> None:
     like = like or Image(labels, axes)
+    suffix = suffix_of(Path(name))
     if suffix.startswith(".nii"):
         from napari_swin_umamba.images.nifti_writing import write_nifti
 
@@ -94,7 +115,7 @@ def _write_volume(
     else:
         from napari_swin_umamba.images.itk_writing import write_itk
 
-        write_itk(path, labels, axes, like)
+        write_itk(path, labels, axes, like, name, classes)
 
 
 def _axes(path: Path, labels: np.ndarray, like: Image | None) -> str:

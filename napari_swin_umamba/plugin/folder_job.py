@@ -44,8 +44,14 @@ def run_folder(task: FolderTask, models: LoadedModel, channel: Channel) -> Batch
     from napari_swin_umamba.segmentation import BatchOptions, plan_batch, run_batch
     from napari_swin_umamba.segmentation.batch_report import FileStarted, TileDone
 
-    batch = plan_batch([task.images], task.labels, overwrite=task.overwrite, measure=task.measure)
     model, _ = models.get(task.model_path)
+    batch = plan_batch(
+        [task.images],
+        task.labels,
+        overwrite=task.overwrite,
+        measure=task.measure,
+        plan=model.plan,
+    )
     place = 0
 
     def tell(event: BatchEvent) -> None:

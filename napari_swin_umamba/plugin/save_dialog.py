@@ -15,8 +15,10 @@ __all__ = ["ask_where_to_save", "save_labels"]
 
 _FILTERS = {
     "NIfTI (*.nii.gz *.nii)": "nii.gz",
+    "Segmentation for 3D Slicer (*.seg.nrrd)": "seg.nrrd",
     "NRRD (*.nrrd)": "nrrd",
     "MetaImage (*.mha *.mhd)": "mha",
+    "OME-Zarr (*.zarr)": "zarr",
     "TIFF (*.tif *.tiff)": "tif",
 }
 _FORBIDDEN = str.maketrans(dict.fromkeys('\\/:*?"<>|', "-"))

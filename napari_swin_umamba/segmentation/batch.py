@@ -16,7 +16,8 @@ import numpy as np
 
 from napari_swin_umamba.checkpoints import Model
 from napari_swin_umamba.errors import Cancelled, InputError, is_out_of_memory
-from napari_swin_umamba.images import Image, read_image, write_labels
+from napari_swin_umamba.images import Image, write_labels
+from napari_swin_umamba.plan import SegmentationClass
 from napari_swin_umamba.segmentation.batch_planning import Batch, Job, check_writable
 from napari_swin_umamba.segmentation.batch_report import (
     BatchSummary,
@@ -25,6 +26,7 @@ from napari_swin_umamba.segmentation.batch_report import (
     OnEvent,
     TileDone,
 )
+from napari_swin_umamba.segmentation.channel_files import read_case
 from napari_swin_umamba.segmentation.device import resolve_device
 from napari_swin_umamba.segmentation.layout import check_plane
 from napari_swin_umamba.segmentation.measurement import measure_labels
@@ -56,6 +58,10 @@ class BatchOptions:
     """Number objects (True) or give class ids (False); None: as the model was trained."""
     resample: bool = False
     """Bring slices to the pixel size of the training images first."""
+    channel_axis: str | None = None
+    """Letter or number of the axis of the files that holds channels; in place of `axes`."""
+    series: str | None = None
+    """UID or number of the series, where folders of DICOM files hold several."""
 
     def check(self, model: Model | None = None) -> None:
         """Say once what would fail for every file.
@@ -81,6 +87,8 @@ class BatchOptions:
                 f"axes must be one letter of T, C, Z, Y, X for each axis of the files, not "
                 f"'{self.axes}' (--axes)"
             )
+        if self.axes is not None and self.channel_axis is not None:
+            raise InputError("give either the axes or the channel axis (--axes, --channel-axis)")
         check_plane(self.plane)
         resolve_device(self.device)
         if self.resample and model is not None and model.plan.spacing is None:
@@ -172,20 +180,25 @@ def _segment_file(
     emit: OnEvent,
     should_stop: StopRequest | None,
 ) -> FileReport:
-    image = read_image(job.input, options.axes)
-    result = segment(
-        image,
-        model,
-        options.axes,
-        device=options.device,
-        mirror=options.mirror,
-        overlap=options.overlap,
-        on_progress=lambda done, total: emit(TileDone(job, done, total)),
-        should_stop=should_stop,
-        plane=options.plane,
-        objects=options.objects,
-        resample=options.resample,
-    )
+    image = read_case(job.files, options.axes, options.channel_axis, options.series)
+    try:
+        result = segment(
+            image,
+            model,
+            None if job.channels else options.axes,
+            device=options.device,
+            mirror=options.mirror,
+            overlap=options.overlap,
+            on_progress=lambda done, total: emit(TileDone(job, done, total)),
+            should_stop=should_stop,
+            plane=options.plane,
+            objects=options.objects,
+            resample=options.resample,
+        )
+    except InputError as error:
+        if not image.notes:
+            raise
+        raise InputError(f"{error} ({'; '.join(image.notes)})") from error
     measurements = measure_labels(
         result.labels,
         pixel_size=image.pixel_size,
@@ -194,7 +207,8 @@ def _segment_file(
         instances=result.instances,
         axes=image.axes.replace("C", ""),
     )
-    _write(job.output, result.labels, image, batch.overwrite)
+    classes = () if result.instances else result.classes
+    _write(job.output, result.labels, image, batch.overwrite, classes)
     return FileReport(
         job.input,
         job.output,
@@ -205,9 +219,15 @@ def _segment_file(
     )
 
 
-def _write(path: Path, labels: np.ndarray, image: Image, overwrite: bool) -> None:
+def _write(
+    path: Path,
+    labels: np.ndarray,
+    image: Image,
+    overwrite: bool,
+    classes: tuple[SegmentationClass, ...],
+) -> None:
     try:
-        write_labels(path, labels, image, overwrite)
+        write_labels(path, labels, image, overwrite, classes)
     except InputError as error:
         cause = error.__cause__
         if not isinstance(cause, OSError):

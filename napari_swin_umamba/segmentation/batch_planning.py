@@ -10,7 +10,11 @@ from tempfile import TemporaryFile
 
 from napari_swin_umamba.errors import InputError
 from napari_swin_umamba.files import as_path, check_output
-from napari_swin_umamba.images import IMAGE_SUFFIXES, LABEL_SUFFIXES, stem_of, suffix_of
+from napari_swin_umamba.images import IMAGE_SUFFIXES, LABEL_SUFFIXES, suffix_of
+from napari_swin_umamba.images.magic import is_dicom_file, is_dicom_folder
+from napari_swin_umamba.images.ngff import is_labels_place, is_zarr
+from napari_swin_umamba.plan import Plan
+from napari_swin_umamba.segmentation.channel_files import Case, gather_cases
 
 __all__ = ["MEASUREMENTS_NAME", "Batch", "Job", "check_writable", "image_files", "plan_batch"]
 
@@ -18,15 +22,17 @@ MEASUREMENTS_NAME = "measurements.csv"
 
 _OTHER_SUFFIXES = (
     *(".jpg", ".jpeg", ".jp2", ".gif", ".bmp", ".webp", ".svg", ".pdf", ".npy", ".npz", ".csv"),
-    *(".zarr", ".gz", ".h5", ".czi", ".lif", ".nd2", ".dcm"),
+    *(".gz", ".h5", ".czi", ".lif", ".nd2", ".dcm"),
 )
 """Endings of files that labels are not written to: nobody means a folder by them."""
 
 _LABELS_LIKE = {
     **{suffix: suffix for suffix in (".nii", ".nii.gz", ".nrrd", ".mha")},
     ".mhd": ".mha",  # labels are one file, their data inside
+    ".zarr": ".zarr",
 }
 """Ending of the labels of an image with this ending, which know as much of the world."""
+_LABELS_OF_DICOM = ".nii.gz"  # any grid fits, that of a tilted gantry too
 _LABELS_ELSE = ".tif"  # of all other images: any number of labels, and the pixel size
 
 
@@ -37,6 +43,13 @@ class Job:
     input: Path
     output: Path
     """Where its labels go."""
+    channels: tuple[Path, ...] = ()
+    """All files of the image, one for each channel, if it has several; the first is `input`."""
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """What is read."""
+        return self.channels or (self.input,)
 
 
 @dataclass(frozen=True)
@@ -62,32 +75,40 @@ def plan_batch(
     *,
     overwrite: bool = False,
     measure: bool = False,
+    plan: Plan | None = None,
 ) -> Batch:
     """Say which files will be segmented and where their labels will be; nothing is written.
 
     Parameters
     ----------
     inputs
-        Image files, and folders of them. A file that is named twice is segmented once.
+        Images, and folders of them. A folder of DICOM files is one image, as an OME-Zarr is. One
+        that is named twice is segmented once.
     output
-        A file for labels if it ends like one; otherwise a folder, that gets for each image a file
-        of the same name: ``.nii.gz`` for ``.nii.gz``, likewise ``.nii``, ``.nrrd`` and ``.mha``,
-        and ``.tif`` for all others.
+        A file for labels if it ends like one, or labels in an OME-Zarr image
+        (``IMAGE.zarr/labels/NAME``); otherwise a folder, that gets for each image a file of the
+        same name: ``.nii.gz`` for ``.nii.gz``, likewise ``.nii``, ``.nrrd``, ``.mha`` and
+        ``.zarr``, ``.nii.gz`` for DICOM, and ``.tif`` for all others.
     overwrite
         Whether existing files may be replaced.
     measure
         Whether a table ``measurements.csv`` goes beside the labels.
+    plan
+        Of the model: channel files are put together as it needs them
+        (:func:`~napari_swin_umamba.segmentation.channel_files.gather_cases`).
 
     Raises
     ------
     InputError
-        An input is not there or a folder without images; an output is an input, exists, or belongs
-        to two inputs; or it can be seen that the folder cannot be written to.
+        An input is not there or a folder without images; a channel is missing; an output is an
+        input, exists, or belongs to two inputs; or it can be seen that the folder cannot be written
+        to.
     """
-    files = _input_files([as_path(path) for path in inputs])
+    cases = gather_cases(_input_files([as_path(path) for path in inputs]), plan)
     output = as_path(output)
     jobs = tuple(
-        Job(file, target) for file, target in zip(files, _targets(files, output), strict=True)
+        Job(case.files[0], target, case.files if len(case.files) > 1 else ())
+        for case, target in zip(cases, _targets(cases, output), strict=True)
     )
     measurements = jobs[0].output.parent / MEASUREMENTS_NAME if measure else None
     _check_collisions(jobs)
@@ -105,13 +126,24 @@ def image_files(folder: Path) -> list[Path]:
     Parameters
     ----------
     folder
-        Its folders are not looked into.
+        An OME-Zarr or a DICOM series is itself the image. Folders in it are not looked into, but
+        for OME-Zarr, and for DICOM series where there is nothing else.
     """
-    return [
-        file
-        for file in sorted(folder.iterdir())
-        if suffix_of(file) in IMAGE_SUFFIXES and not file.name.startswith(".") and not file.is_dir()
-    ]
+    if is_zarr(folder):
+        return [folder]
+    inside = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
+    images = [path for path in inside if _is_image(path)]
+    if images:
+        return images
+    if is_dicom_folder(folder):
+        return [folder]
+    return [path for path in inside if path.is_dir() and is_dicom_folder(path)]
+
+
+def _is_image(path: Path) -> bool:
+    if path.is_dir():
+        return suffix_of(path) == ".zarr" and is_zarr(path)
+    return suffix_of(path) in IMAGE_SUFFIXES
 
 
 def check_writable(batch: Batch) -> None:
@@ -122,7 +154,13 @@ def check_writable(batch: Batch) -> None:
     InputError
         That does not work.
     """
-    folder = check_output(batch.jobs[0].output, batch.overwrite).parent
+    output = batch.jobs[0].output
+    if is_labels_place(output):
+        folder = output.parent.parent
+    elif output.is_dir() and batch.overwrite:
+        folder = output.parent
+    else:
+        folder = check_output(output, batch.overwrite).parent
     try:
         with TemporaryFile(dir=folder) as probe:
             probe.write(b"probe")
@@ -153,27 +191,40 @@ def _input_files(inputs: Sequence[Path]) -> list[Path]:
     return list(files.values())
 
 
-def _targets(files: Sequence[Path], output: Path) -> list[Path]:
+def _targets(cases: Sequence[Case], output: Path) -> list[Path]:
     """Where the labels of each image go."""
     suffix = suffix_of(output)
-    if output.is_dir() or suffix not in (*LABEL_SUFFIXES, *_OTHER_SUFFIXES):
-        endings = (_LABELS_LIKE.get(suffix_of(file), _LABELS_ELSE) for file in files)
-        return [
-            output / f"{stem_of(file)}{ending}" for file, ending in zip(files, endings, strict=True)
-        ]
+    if not _names_labels(output):
+        return [output / f"{case.name}{_ending(case.files[0])}" for case in cases]
     if suffix in _OTHER_SUFFIXES:
         raise InputError(
             f"cannot write labels to {output}: the name of a file must end in "
             f"{', '.join(LABEL_SUFFIXES[:-1])} or {LABEL_SUFFIXES[-1]} (--output)"
         )
-    if len(files) > 1:
-        raise InputError(f"{len(files)} images do not go into one file; give a folder (--output)")
+    if len(cases) > 1:
+        raise InputError(f"{len(cases)} images do not go into one file; give a folder (--output)")
     return [output]
+
+
+def _names_labels(output: Path) -> bool:
+    """Whether a path means one file of labels (or a mistaken one) and not a folder for many."""
+    if is_labels_place(output):
+        return True
+    if output.is_dir():
+        return suffix_of(output) == ".zarr" and is_zarr(output)
+    return suffix_of(output) in (*LABEL_SUFFIXES, *_OTHER_SUFFIXES)
+
+
+def _ending(file: Path) -> str:
+    """Ending of the labels of an image."""
+    if suffix_of(file) in _LABELS_LIKE:
+        return _LABELS_LIKE[suffix_of(file)]
+    return _LABELS_OF_DICOM if file.is_dir() or is_dicom_file(file) else _LABELS_ELSE
 
 
 def _check_collisions(jobs: Sequence[Job]) -> None:
     writers: dict[str, Path] = {}
-    inputs = {job.input.resolve() for job in jobs}
+    inputs = {file.resolve() for job in jobs for file in job.files}
     for job in jobs:
         # Windows takes names that differ in upper and lower case for one.
         first = writers.setdefault(os.path.normcase(job.output), job.input)

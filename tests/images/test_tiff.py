@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -92,11 +93,18 @@ def test_color_volume(tmp_path: Path) -> None:
     assert np.array_equal(image.array, array)
 
 
-def test_pages_of_unknown_meaning_need_axes(tmp_path: Path) -> None:
+def test_pages_of_unknown_meaning_are_guessed_and_it_is_said(tmp_path: Path) -> None:
     path = tmp_path / "pages.tif"
     tifffile.imwrite(path, CHANNELS, photometric="minisblack")
-    with pytest.raises(InputError, match="names its axes; 'swin-umamba segment' .*--axes CYX.*ZYX"):
-        read_image(path)
+    image = read_image(path)
+    assert image.axes == "ZYX"
+    assert np.array_equal(image.array, CHANNELS)
+    (note,) = image.notes
+    assert re.search(r"5 pages are taken for planes.*does not name them.*--axes CYX or TYX", note)
+    assert read_image(path, channel_axis=0).notes == ()
+    tifffile.imwrite(tmp_path / "four.tif", CHANNELS[np.newaxis].repeat(2, 0))
+    with pytest.raises(InputError, match=r"does not explain.*\(--axes\)"):
+        read_image(tmp_path / "four.tif")
     assert read_image(path, axes="CYX").array.shape == (5, 7, 9)
     with pytest.raises(InputError, match="do not fit"):
         read_image(path, axes="YX")

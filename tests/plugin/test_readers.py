@@ -18,8 +18,12 @@ from napari.layers import Labels
 
 from napari_swin_umamba.errors import InputError
 from napari_swin_umamba.images import read_image, write_labels
+from napari_swin_umamba.plan import SegmentationClass
 from napari_swin_umamba.plugin.readers import get_reader, read_volumes
 from napari_swin_umamba.plugin.sample_data import hippocampus
+
+from ..images.dicom_files import write_series
+from ..images.test_ome_zarr import write_zarr
 
 # What an oblique volume in napari comes with; the tests are about where it lies.
 pytestmark = pytest.mark.filterwarnings("ignore:Non-orthogonal slicing")
@@ -95,13 +99,64 @@ def test_label_maps_become_labels(tmp_path: Path, dtype: type) -> None:
 
 
 def test_segments_of_slicer_have_names_and_colours(tmp_path: Path) -> None:
-    path = write_labels(tmp_path / "heart.seg.nrrd", VALUES % 3)
+    path = write_labels(tmp_path / "plain.nrrd", VALUES % 3).rename(tmp_path / "heart.seg.nrrd")
     keys = b"Segment0_Name:=left ventricle\nSegment0_LabelValue:=2\nSegment0_Color:=1 0.5 0\n"
     path.write_bytes(path.read_bytes().replace(b"\n\n", b"\n" + keys + b"\n", 1))
     layer = _layer(path)
     assert list(layer.features["name"]) == ["background", "left ventricle"]
     np.testing.assert_allclose(layer.get_color(2), (1, 0.5, 0, 1))
     assert np.array_equal(layer.data, VALUES % 3)
+
+
+def test_dicom_folders_open_a_layer_for_each_series(tmp_path: Path) -> None:
+    picture = sitk.GetImageFromArray(np.arange(60, dtype=np.int16).reshape(3, 4, 5))
+    picture.SetSpacing((1, 2, 3))
+    folder = write_series(tmp_path / "ct.1", picture, description="arterial")
+    assert get_reader(str(folder)) is read_volumes
+    layer = _layer(folder)
+    assert (layer.name, layer.axis_labels) == ("ct.1", ("z", "y", "x"))
+    np.testing.assert_allclose(layer.scale, (3, 2, 1))
+    (_, arguments, _) = read_volumes([str(next(folder.iterdir()))])[0]
+    assert arguments["axis_labels"] == ("z", "y", "x")
+    write_series(folder, picture, uid="1.2.3.5", description="venous", number=9)
+    names = [arguments["name"] for _, arguments, _ in read_volumes(str(folder))]
+    assert names == ["ct.1 arterial", "ct.1 venous"]
+
+
+def test_ome_zarr_opens_lazily_with_its_labels(tmp_path: Path) -> None:
+    array = np.arange(2 * 3 * 4 * 5, dtype=np.uint16).reshape(2, 3, 4, 5)
+    path = write_zarr(tmp_path / "cells.zarr", array, "czyx", scale=(1, 3, 2, 2))
+    labels = array[0] % 3
+    classes = [SegmentationClass(id=i, name=name) for i, name in enumerate(["background", "cell"])]
+    source = read_image(path)
+    write_labels(path / "labels" / "cell", labels, source, classes=classes)
+    assert get_reader(str(path)) is read_volumes
+    image, found = read_volumes(str(path))
+    assert (image[1]["name"], image[2], found[1]["name"], found[2]) == (
+        "cells",
+        "image",
+        "cell",
+        "labels",
+    )
+    assert not isinstance(image[0], np.ndarray)
+    layer = Labels(found[0], **found[1])
+    assert list(layer.features["name"]) == ["background", "cell"]
+    np.testing.assert_allclose(layer.scale, (3, 2, 2))
+    np.testing.assert_allclose(layer.get_color(1), (0xE6 / 255, 0x9F / 255, 0, 1), atol=1e-6)
+    alone = write_labels(tmp_path / "alone.zarr", labels, source, classes=classes)
+    (_, arguments, kind) = read_volumes(str(alone))[0]
+    assert (arguments["name"], kind, len(read_volumes(str(alone)))) == ("alone", "labels", 1)
+
+
+def test_other_folders_are_left_to_others(tmp_path: Path) -> None:
+    (tmp_path / "a.tif").write_bytes(b"x")
+    assert get_reader(str(tmp_path)) is None
+    (tmp_path / "empty.zarr").mkdir()
+    assert get_reader(str(tmp_path / "empty.zarr")) is None
+    (tmp_path / "plate.zarr").mkdir()
+    (tmp_path / "plate.zarr" / ".zattrs").write_text('{"plate": {}}')
+    assert get_reader(str(tmp_path / "plate.zarr")) is None
+    assert get_reader(str(tmp_path / "missing")) is None
 
 
 def test_several_files_are_several_layers(tmp_path: Path) -> None:
@@ -132,6 +187,13 @@ def test_in_the_viewer(plugin: None, viewer: Any, tmp_path: Path) -> None:
     path = _nifti(tmp_path / "brain.nii.gz", OBLIQUE)
     (layer,) = viewer.open(path, plugin="napari-swin-umamba")
     assert layer.source.reader_plugin == "napari-swin-umamba"
+    picture = sitk.GetImageFromArray(np.arange(60, dtype=np.int16).reshape(3, 4, 5))
+    folder = write_series(tmp_path / "ct", picture)
+    (scan,) = viewer.open(folder, plugin="napari-swin-umamba")
+    assert (scan.name, scan.data.shape) == ("ct", (3, 4, 5))
+    zarr = write_zarr(tmp_path / "cells.zarr", np.zeros((3, 8, 9), np.uint8), "zyx")
+    (cells,) = viewer.open(zarr, plugin="napari-swin-umamba")
+    assert cells.data.shape == (3, 8, 9)
     path.write_bytes(path.read_bytes()[:99])
     with pytest.raises(InputError, match=r"brain\.nii\.gz"):
         viewer.open(path, plugin="napari-swin-umamba")

@@ -234,14 +234,49 @@ def test_in_the_viewer(npe2pm: Any, viewer: Any, tmp_path: Path) -> None:
         from napari.plugins._npe2 import file_extensions_string_for_layers
 
         layer = viewer.add_labels(LABELS)
-        for suffix in (".nii", ".nii.gz", ".nrrd", ".mha", ".tif"):
+        for suffix in (".nii", ".nii.gz", ".nrrd", ".seg.nrrd", ".mha", ".zarr", ".tif"):
             path = tmp_path / f"a{suffix}"
             assert viewer.layers.save(str(path), plugin="napari-swin-umamba") == [str(path)]
         viewer.layers.selection = {layer}
         filters, _ = file_extensions_string_for_layers([layer])
         assert "Swin-UMamba NIfTI with the image's geometry (*.nii.gz *.nii)" in filters
+        assert "Swin-UMamba Segmentation for 3D Slicer (*.seg.nrrd)" in filters
         # Another layer: napari 0.7 fails when one that it shows gets data of more axes.
         viewer.layers.selection = {viewer.add_labels(np.zeros((2,) * 5, int))}
         with pytest.raises(SaveError, match="5 axes"):
             path = str(tmp_path / "b.nii")
             viewer.layers.save(path, selected=True, plugin="napari-swin-umamba")
+
+
+def test_classes_keep_their_names_and_colours_for_slicer(tmp_path: Path) -> None:
+    features = {"index": [0, 1, 2], "name": ["background", "liver", "spleen"]}
+    colours = {None: (0, 0, 0, 0), 0: (0, 0, 0, 0), 1: (1, 0.5, 0, 1), 2: (0, 0, 1, 1)}
+    labels = Labels(LABELS % 3, features=features, colormap=colours, scale=(3, 2, 1))
+    path = _save(tmp_path / "organs.seg.nrrd", labels)
+    written = sitk.ReadImage(str(path))
+    assert written.GetMetaData("Segment0_Name") == "liver"
+    assert written.GetMetaData("Segment1_LabelValue") == "2"
+    red, green, blue = (float(part) for part in written.GetMetaData("Segment0_Color").split())
+    assert (red, green, blue) == pytest.approx((1, 0.5, 0), abs=1 / 255)
+    ((data, arguments, kind),) = read_volumes(str(path))
+    assert kind == "labels"
+    assert arguments["features"]["name"] == ["background", "liver", "spleen"]
+    path = _save(tmp_path / "organs.zarr", labels)
+    ((data, arguments, kind),) = read_volumes(str(path))
+    assert np.array_equal(np.asarray(data), LABELS % 3)
+    assert arguments["features"]["name"] == ["background", "liver", "spleen"]
+    np.testing.assert_allclose(arguments["scale"], (3, 2, 1))
+    objects = Labels(LABELS)  # without names
+    assert (
+        "Segment0_Name"
+        not in sitk.ReadImage(str(_save(tmp_path / "objects.nrrd", objects))).GetMetaDataKeys()
+    )
+
+
+def test_an_image_is_not_replaced_by_labels(tmp_path: Path) -> None:
+    (tmp_path / "cells.zarr").mkdir()
+    (tmp_path / "cells.zarr" / "thesis.txt").write_text("x")
+    data, meta, _ = Labels(LABELS).as_layer_data_tuple()
+    with pytest.raises(SaveError, match="holds no labels"):
+        write_labels_layer(str(tmp_path / "cells.zarr"), data, meta)
+    assert (tmp_path / "cells.zarr" / "thesis.txt").is_file()

@@ -36,9 +36,17 @@ swin-umamba segment images/ -o labels/ --model nuclei --measure
 A volume, with a model of your own, slice by slice along Y:
 swin-umamba segment scan.nii.gz -o labels.nii.gz --model run1/model.safetensors --plane Y
 
-OUT is a file if it ends in .tif, .tiff, .png, .nii, .nii.gz, .nrrd, .mha or .mhd.
-Otherwise it is a folder that gets a file of the same name for each image: .nii.gz
-for .nii.gz, likewise .nii, .nrrd and .mha, and .tif for all others.
+A DICOM series, for 3D Slicer, with names and colours of the classes:
+swin-umamba segment ct_folder/ -o organs.seg.nrrd --model organs.safetensors
+
+The channels of one case, each a file as nnU-Net names them:
+swin-umamba segment case_0000.nii.gz case_0001.nii.gz -o labels/ --model mri.safetensors
+
+OUT is a file if it ends in .tif, .tiff, .png, .nii, .nii.gz, .nrrd, .mha,
+.mhd or .zarr (OME-Zarr); IMAGE.zarr/labels/NAME puts labels into an image.
+Otherwise it is a folder that gets a file of the same name for each image:
+.nii.gz for .nii.gz and DICOM, likewise .nii, .nrrd, .mha and .zarr, and .tif
+for all others.
 
 Exit code: 0 all segmented, 1 some failed, 2 nothing was begun.
 """
@@ -47,7 +55,7 @@ Exit code: 0 all segmented, 1 some failed, 2 nothing was begun.
 @user_errors
 def segment(
     inputs: Annotated[
-        list[Path], typer.Argument(metavar="INPUT...", help="Images, or folders of images.")
+        list[str], typer.Argument(metavar="INPUT...", help="Images, or folders of images.")
     ],
     output: Annotated[
         Path,
@@ -88,6 +96,17 @@ def segment(
         str | None,
         typer.Option(help="Axes of the files, as YX, CYX, YXC or ZYX. Default: as they say."),
     ] = None,
+    channel_axis: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|T|Z",
+            help="Axis of the files that holds channels, by number from 0 or letter.",
+        ),
+    ] = None,
+    series: Annotated[
+        str | None,
+        typer.Option(metavar="UID", help="DICOM series (UID or number) of a folder with several."),
+    ] = None,
     measure: Annotated[
         bool, typer.Option("--measure", help="Write measurements.csv beside the labels.")
     ] = False,
@@ -99,10 +118,12 @@ def segment(
     """Segment images, volumes and films with a model."""
     from napari_swin_umamba.segmentation import BatchOptions, load_model, plan_batch, run_batch
 
-    batch = plan_batch(inputs, output, overwrite=overwrite, measure=measure)
-    options = BatchOptions(axes, device, mirror, overlap, plane, objects, resample)
+    options = BatchOptions(
+        axes, device, mirror, overlap, plane, objects, resample, channel_axis, series
+    )
     options.check()
     loaded = load_model(model)
+    batch = plan_batch(inputs, output, overwrite=overwrite, measure=measure, plan=loaded.plan)
     with ExitStack() as stack:
         show = _Printer(json, None if json else stack.enter_context(_progress()))
         summary = run_batch(batch, loaded, options, on_event=show)
