@@ -23,13 +23,16 @@ StopRequest = Callable[[], bool]
 _GPU_BATCH_PIXELS = 4 * 512 * 512
 _MIRRORS: tuple[tuple[int, ...], ...] = ((), (2,), (3,), (2, 3))  # dims of (B, C, H, W)
 
+Mirror = bool | tuple[int, ...]
+"""Mirrored versions to average over: along rows (0), columns (1), or both and together (True)."""
+
 
 def predict_logits(
     network: torch.nn.Module,
     image: np.ndarray,
     patch: tuple[int, int],
     overlap: float = 0.5,
-    mirror: bool = False,
+    mirror: Mirror = False,
     device: str | torch.device = "auto",
     on_progress: Progress | None = None,
     should_stop: StopRequest | None = None,
@@ -51,7 +54,8 @@ def predict_logits(
     overlap
         Fraction of a tile that neighbours share at least.
     mirror
-        Also predict each tile mirrored along Y, X and both, and average: four times the work.
+        Also predict each tile mirrored along Y, X and both, and average: four times the work. A
+        tuple of axes (0: Y, 1: X): mirrored along those only.
     device
         As :func:`resolve_device` takes it.
     on_progress
@@ -101,7 +105,7 @@ def predict_bands(
     emit: Callable[[slice, np.ndarray], None],
     *,
     device: torch.device,
-    mirror: bool = False,
+    mirror: Mirror = False,
     on_progress: Progress | None = None,
     should_stop: StopRequest | None = None,
 ) -> None:
@@ -168,7 +172,7 @@ class _TileRunner:
         self,
         network: torch.nn.Module,
         device: torch.device,
-        mirror: bool,
+        mirror: Mirror,
         tiling: Tiling,
         on_progress: Progress | None,
         should_stop: StopRequest | None,
@@ -176,7 +180,7 @@ class _TileRunner:
         self._network = network
         self._device = device
         self._dtype = _float_dtype(network)
-        self._mirrors = _MIRRORS if mirror else _MIRRORS[:1]
+        self._mirrors = _mirrors(mirror)
         self._tiling = tiling
         self._on_progress = on_progress
         self._should_stop = should_stop
@@ -232,6 +236,13 @@ class _TileRunner:
             total = logits if total is None else total + logits
         assert total is not None
         return total / len(self._mirrors)
+
+
+def _mirrors(mirror: Mirror) -> tuple[tuple[int, ...], ...]:
+    """Dims of ``(B, C, H, W)`` to flip, for each version of a tile."""
+    if isinstance(mirror, bool):
+        return _MIRRORS if mirror else _MIRRORS[:1]
+    return tuple(dims for dims in _MIRRORS if all(dim - 2 in mirror for dim in dims))
 
 
 def _float_dtype(network: torch.nn.Module) -> torch.dtype:

@@ -150,7 +150,9 @@ def test_what_is_no_name_of_a_model(source: object, words: str) -> None:
 
 
 def test_a_folder(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no trained-model folder of nnU-Net, it has no plans.json"):
+    with pytest.raises(
+        InputError, match="no trained-model folder of nnU-Net, it has no plans.json"
+    ):
         load_model(tmp_path)
 
 
