@@ -11,9 +11,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from swin_umamba_training.cli.shared import (
     EXIT_FAILED,
+    CheckpointOption,
     DeviceOption,
+    FoldsOption,
     JsonOption,
     console,
+    fold_names,
     output_path,
     print_json,
     print_line,
@@ -35,6 +38,9 @@ swin-umamba segment images/ -o labels/ --model nuclei --measure
 
 A volume, with a model of your own, slice by slice along Y:
 swin-umamba segment scan.nii.gz -o labels.nii.gz --model run1/model.safetensors --plane Y
+
+A model that the official Swin-UMamba code trained, as it was after epoch 249:
+swin-umamba segment mri.nii.gz -o labels.nii.gz --model MODEL_FOLDER --checkpoint checkpoint_249
 
 OUT is a file if it ends in .tif, .tiff, .png, .nii, .nii.gz, .nrrd, .mha or .mhd.
 Otherwise it is a folder that gets a file of the same name for each image: .nii.gz
@@ -59,8 +65,15 @@ def segment(
         ),
     ],
     model: Annotated[
-        str, typer.Option("--model", "-m", help="A bundled model's name, or a .safetensors file.")
+        str,
+        typer.Option(
+            *("--model", "-m"),
+            help="A bundled model's name, a .safetensors file, or a trained-model folder or .pth "
+            "file of nnU-Net.",
+        ),
     ],
+    checkpoint: CheckpointOption = None,
+    folds: FoldsOption = None,
     device: DeviceOption = "auto",
     objects: Annotated[
         bool | None,
@@ -102,7 +115,7 @@ def segment(
     batch = plan_batch(inputs, output, overwrite=overwrite, measure=measure)
     options = BatchOptions(axes, device, mirror, overlap, plane, objects, resample)
     options.check()
-    loaded = load_model(model)
+    loaded = load_model(model, checkpoint, fold_names(folds))
     with ExitStack() as stack:
         show = _Printer(json, None if json else stack.enter_context(_progress()))
         summary = run_batch(batch, loaded, options, on_event=show)
