@@ -88,7 +88,8 @@ def find_nnunet_files(
 def _json_of(folder: Path, name: str) -> dict[str, Any]:
     if not (folder / name).is_file():
         inner = sorted(item.parent.name for item in folder.glob("*/plans.json"))
-        hint = f": give one of the folders in it ({', '.join(inner)})" if inner else ""
+        more = ", …" if len(inner) > 4 else ""
+        hint = f": give one of the folders in it ({', '.join(inner[:4])}{more})" if inner else ""
         raise InputError(
             f"{folder} is no trained-model folder of nnU-Net, it has no {name}"
             + (hint or "; give the folder with plans.json, dataset.json and fold_… (--model)")

@@ -19,6 +19,7 @@ from __future__ import annotations
 import io
 import pickle
 import zipfile
+from _compat_pickle import IMPORT_MAPPING
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -153,7 +154,8 @@ class _Unpickler(_PurePython):
     def find_class(self, module: str, name: str) -> Any:
         full = f"{module}.{name}"
         if full not in _ALLOWED:
-            raise _Forbidden(full)
+            # torch.save writes a protocol of Python 2's time, with its names of modules.
+            raise _Forbidden(f"{IMPORT_MAPPING.get(module, module)}.{name}")
         return _ALLOWED[full]
 
     def persistent_load(self, reference: Any) -> _Storage:
