@@ -13,6 +13,7 @@ from napari_swin_umamba.checkpoints.model import (
     Model,
     bundled_models,
     load_model,
+    model_files,
     read_model_header,
 )
 
@@ -26,6 +27,7 @@ __all__ = [
     "bundled_models",
     "load_model",
     "load_upstream_state_dict",
+    "model_files",
     "read_model_header",
 ]
 

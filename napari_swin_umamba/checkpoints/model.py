@@ -15,7 +15,7 @@ from napari_swin_umamba.checkpoints.native import (
     write_model_file,
 )
 from napari_swin_umamba.checkpoints.nnunet import read_nnunet, read_nnunet_weights
-from napari_swin_umamba.checkpoints.nnunet_files import is_nnunet
+from napari_swin_umamba.checkpoints.nnunet_files import find_nnunet_files, is_nnunet
 from napari_swin_umamba.errors import InputError, shown
 from napari_swin_umamba.files import as_path
 from napari_swin_umamba.plan import Plan
@@ -23,7 +23,7 @@ from napari_swin_umamba.plan import Plan
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Model", "bundled_models", "load_model", "read_model_header"]
+__all__ = ["Model", "bundled_models", "load_model", "model_files", "read_model_header"]
 
 _BUNDLED = Path(__file__).parents[1] / "models"
 
@@ -144,6 +144,19 @@ def load_model(
     network = _joined(_build(path, header.plan))
     read_weights(header, network)
     return Model(network.eval(), header.plan, header.name, header.info, path)
+
+
+def model_files(path: Path) -> tuple[Path, ...]:
+    """Return the files that a model is read from: those of a trained-model folder, or the file.
+
+    Raises
+    ------
+    InputError
+        It is a folder, and not one of nnU-Net.
+    """
+    if not path.is_dir():
+        return (path,)
+    return (path / "plans.json", path / "dataset.json", *find_nnunet_files(path).checkpoints)
 
 
 def _refuse_choice(path: Path, checkpoint: str | None, folds: Sequence[str] | None) -> None:

@@ -72,7 +72,11 @@ def layer_of_image(image: Image, name: str, kind: str = "image") -> LayerData:
     arguments: dict[str, Any] = {
         "name": name,
         **layer_transform(image),
-        "metadata": {"path": str(image.path), "notes": image.notes},
+        "metadata": {
+            "path": str(image.path),
+            "notes": image.notes,
+            "stored_order": image.grid.order if image.grid is not None else (),
+        },
     }
     data = image.array
     if kind == "image":

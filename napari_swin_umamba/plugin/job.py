@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +29,7 @@ from napari_swin_umamba.plugin.provenance import (
 )
 from napari_swin_umamba.plugin.reading import Reading
 from napari_swin_umamba.plugin.slice_cache import SliceCache, plane_key
+from napari_swin_umamba.plugin.volume_job import VolumeSlices
 from napari_swin_umamba.plugin.words import duration
 from napari_swin_umamba.plugin.worker import Channel, Progress, Question
 
@@ -152,20 +153,20 @@ def run_segmentation(
     """
     channel.report(Progress("Loading…"))
     from napari_swin_umamba.segmentation import ObjectLinker, PlaneSegmenter, resolve_device
+    from napari_swin_umamba.segmentation.volume import VolumeSegmenter
 
     started = time.perf_counter()
     model, model_sha256 = models.get(task.model_path)
     options, reading = task.options, task.reading
     device, _ = resolve_device(options.device)
-    segmenter = PlaneSegmenter(
-        model,
-        device,
-        options.mirror,
-        options.overlap,
-        options.objects,
-        options.resample,
-        options.probabilities,
-    )
+    how = (model, device, options.mirror, options.overlap, options.objects)
+    segmenter: PlaneSegmenter | VolumeSegmenter
+    volumes: VolumeSlices | None = None
+    if model.plan.volume is None:
+        segmenter = PlaneSegmenter(*how, options.resample, options.probabilities)
+    else:
+        segmenter = VolumeSegmenter(*how, options.probabilities)
+        volumes = VolumeSlices(segmenter, task.data, reading, model_sha256, cache, channel)
     channel.deliver(
         Begun(
             plan=model.plan,
@@ -184,20 +185,31 @@ def run_segmentation(
     with _announced_compilation(channel):
         for position in task.positions:
             channel.stop_if_asked()
-            plane = layout.extract(task.data, position)
-            key = plane_key(plane, model_sha256, options, spacing)
+            key: Hashable
+            if volumes is not None:
+                key = volumes.key(position), options
+            else:
+                plane = layout.extract(task.data, position)
+                key = plane_key(plane, model_sha256, options, spacing)
             known = cache.get(key)
             if known is None:
-                result = segmenter.segment(
-                    plane,
-                    layout.axes,
-                    spacing,
-                    on_progress=progress.tile,
-                    should_stop=channel.should_stop,
-                )
-                known = result.labels, result.probabilities
+                if volumes is not None:
+                    known = volumes.segment(position, progress.tile)
+                else:
+                    assert isinstance(segmenter, PlaneSegmenter)
+                    result = segmenter.segment(
+                        plane,
+                        layout.axes,
+                        spacing,
+                        on_progress=progress.tile,
+                        should_stop=channel.should_stop,
+                    )
+                    known = result.labels, result.probabilities
+                    notes.update(dict.fromkeys(result.notes))
                 cache.put(key, *known)
-                notes.update(dict.fromkeys(result.notes))
+            if volumes is not None:
+                notes.update(volumes.notes)
+                known = _in_window(known, layout)
             labels, probabilities = known
             if linker is not None:
                 labels = linker.link(labels, position)
@@ -209,6 +221,18 @@ def run_segmentation(
         notes=tuple(note for note in notes if not note.startswith(_SAID_BEFORE)),
         seconds=time.perf_counter() - started,
     )
+
+
+def _in_window(
+    known: tuple[np.ndarray, np.ndarray | None], layout: SliceLayout
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Cut the part that is wanted out of a whole plane's labels and probabilities."""
+    if layout.window is None:
+        return known
+    rows, columns = (slice(*bounds) for bounds in layout.bounds)
+    labels, probabilities = known
+    part = None if probabilities is None else probabilities[:, rows, columns]
+    return labels[rows, columns], part
 
 
 def _check_earlier(channel: Channel) -> Checked:

@@ -13,6 +13,7 @@ from napari_swin_umamba.checkpoints import (
     ModelInfo,
     bundled_models,
     load_model,
+    model_files,
     read_model_header,
 )
 from napari_swin_umamba.errors import Cancelled, InputError
@@ -50,6 +51,7 @@ __all__ = [
     "instances_from_boundary",
     "load_model",
     "measure_labels",
+    "model_files",
     "plan_batch",
     "predict_logits",
     "preprocess",
