@@ -76,6 +76,7 @@ def layer_of_image(image: Image, name: str, kind: str = "image") -> LayerData:
             "path": str(image.path),
             "notes": image.notes,
             "stored_order": image.grid.order if image.grid is not None else (),
+            "nifti": image.grid is not None and image.grid.nifti is not None,
         },
     }
     data = image.array

@@ -103,12 +103,15 @@ class VolumeSlices:
     @property
     def _spacing(self) -> tuple[float, ...] | None:
         """Spacing along the network's axes, in the reading's unit."""
+        from napari_swin_umamba.segmentation.volume import single_precision
+
         reading = self.reading
         axes = [self._letters.index(letter) for letter in self._frame.axes]
         units = {reading.view.units[axis] for axis in axes}
         if reading.unit is None or (reading.correction.spacing is None and len(units) > 1):
             return None
-        return tuple(reading.step(axis) for axis in axes)
+        steps = tuple(reading.step(axis) for axis in axes)
+        return single_precision(steps) if reading.view.single_precision else steps
 
     def _prepare(self, planes: list[np.ndarray]) -> OrientedVolume:
         return self.segmenter.prepare(

@@ -7,7 +7,7 @@ memory.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,7 +27,13 @@ from napari_swin_umamba.segmentation.tiling import Tiling, make_tiling
 from napari_swin_umamba.segmentation.volume_frame import VolumeFrame, frame_of
 from napari_swin_umamba.segmentation.volume_preparation import PreparedVolume, prepare_volume
 
-__all__ = ["OrientedVolume", "VolumeSegmenter", "VolumeSlice", "slices_of_volume"]
+__all__ = [
+    "OrientedVolume",
+    "VolumeSegmenter",
+    "VolumeSlice",
+    "single_precision",
+    "slices_of_volume",
+]
 
 _PIXELS = (999.0, 1.0, 1.0)
 """Spacing of images that have none, as nnU-Net's reader of natural images gives it."""
@@ -249,6 +255,14 @@ def slices_of_volume(
         (*position[:place], index, *position[place + 1 :])
         for index in range(layout.shape[slice_axis])
     ]
+
+
+def single_precision(spacing: Sequence[float]) -> tuple[float, ...]:
+    """Return the spacing of a NIfTI file as nnU-Net reads it: 1.2999999523, where we read 1.3.
+
+    It decides how half a pixel is rounded when a slice is resampled.
+    """
+    return tuple(float(np.float32(step)) for step in spacing)
 
 
 def _spacing(

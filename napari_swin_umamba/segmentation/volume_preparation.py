@@ -102,7 +102,12 @@ class PreparedVolume:
     @cached_property
     def _to_grid(self) -> SliceResampling:
         plan = self.plan
-        apart = apart_axis(plan.logits_separate_z, self._target, self.spacing)
+        # As the official code has it (``export_prediction.py``, commit 2c1f72e): the rule looks at
+        # spacings in the file's order of axes, though the logits are in the network's.
+        stored = [0.0, 0.0, 0.0]
+        for axis, step in zip(plan.transpose, self.spacing, strict=True):
+            stored[axis] = step
+        apart = apart_axis(plan.logits_separate_z, (stored[0], *plan.spacing), stored)
         rows, columns = self.values.shape[2:]
         return SliceResampling(
             self.network_shape, (rows, columns), apart, plan.logits_order, plan.logits_order_z

@@ -20,6 +20,7 @@ from napari_swin_umamba.segmentation.prediction import Progress, StopRequest
 from napari_swin_umamba.segmentation.volume import (
     OrientedVolume,
     VolumeSegmenter,
+    single_precision,
     slices_of_volume,
 )
 
@@ -81,6 +82,8 @@ def segment_volumes(
     given = checked_spacing(spacing, len(spatial))
     known = given or known_spacing(image.spacing, len(spatial))
     layout, _ = resolve_layout(shape, axes, known, frame.slice_axis)
+    if known and given is None and image.grid is not None and image.grid.nifti is not None:
+        known = single_precision(known)
     steps = dict(zip(spatial, known, strict=True)) if known else None
     run = _Run(segmenter, layout, on_progress, should_stop)
     along = axes.index(frame.slice_axis) if frame.slice_axis else None

@@ -235,6 +235,40 @@ def test_labels_come_back_on_the_grid() -> None:
     assert result.labels.shape == ramp.shape
 
 
+def test_half_pixels_of_nifti_files(tmp_path: Path) -> None:
+    """35 rows of 1.3 mm are 45.5 of 1 mm; nnU-Net reads 1.2999999523 and makes 45 of them."""
+    nib.save(nib.Nifti1Image(np.ones((20, 35, 2)), np.diag([1, 1.3, 6, 1])), tmp_path / "a.nii")
+    image = read_image(tmp_path / "a.nii")
+    assert image.spacing == (6, 1.3, 1)
+    seen: list[tuple[int, ...]] = []
+
+    class Watch(PerPixel):
+        def forward(self, tile: torch.Tensor) -> torch.Tensor:
+            seen.append(tuple((tile[0, 0] != 0).sum(dim=axis).max().item() for axis in (0, 1)))
+            return super().forward(tile)
+
+    plan = make_plan([Normalization(scheme="none")])
+    segment(image, make_model(plan.model_copy(update={"patch": (64, 64)}), Watch()))
+    segment(
+        np.asarray(image.array),
+        make_model(plan.model_copy(update={"patch": (64, 64)}), Watch()),
+        axes="ZYX",
+        spacing=(6, 1.3, 1),
+    )
+    assert seen == [(45, 20)] * 2 + [(46, 20)] * 2
+
+
+def test_logits_go_back_by_the_official_rule() -> None:
+    """``export_prediction.py`` of commit 2c1f72e: spacings in the file's order of axes."""
+    volume = np.ones((1, 4, 10, 12), np.float32)
+    plan = make_plan([ZSCORE], volume={"transpose": (2, 0, 1)})
+    prepared = prepare_volume(volume, (0.9, 6, 1.3), plan)
+    assert prepared._to_network.apart == 1
+    assert prepared._to_grid.apart == 0  # (6, 1, 1) and (6, 1.3, 0.9)
+    straight = prepare_volume(volume, (0.9, 6, 1.3), make_plan([ZSCORE]))
+    assert straight._to_grid.apart == 1
+
+
 def test_units_are_converted() -> None:
     plan = make_plan([ZSCORE], volume={"spacing": (0.5, 0.5)})
     sizes = []

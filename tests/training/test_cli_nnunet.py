@@ -13,6 +13,9 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from napari_swin_umamba.checkpoints import Model, load_model
+from napari_swin_umamba.network import build_network
+from napari_swin_umamba.network.ensemble import Ensemble
 from swin_umamba_training.cli import app
 
 Make = Callable[..., dict[str, Any]]
@@ -154,3 +157,17 @@ def test_import_and_segment(nnunet_folder: Path, tmp_path: Path) -> None:
     assert np.array_equal(written[0], written[1])
     assert np.array_equal(written[0], written[2])
     assert len(np.unique(written[0])) > 1
+
+
+def test_training_does_not_start_from_several_networks(
+    make_dataset: Callable[..., Path], tmp_path: Path
+) -> None:
+    networks = [build_network("swin-umamba-d-tiny", 1, 2) for _ in range(2)]
+    nuclei = load_model("nuclei").plan
+    changes = {"channels": nuclei.channels[:1], "classes": nuclei.classes[:2], "rgb": False}
+    plan = nuclei.model_copy(update={**changes, "output": "semantic", "folds": 2})
+    both = Model(Ensemble(networks), plan, "both").save(tmp_path / "both.safetensors")
+    assert load_model(both).plan.folds == 2
+    run = tmp_path / "run"
+    line = refusal("train", make_dataset("instances"), "-o", run, "--init", both, "--instances")
+    assert "is 2 networks, one of each fold" in line
