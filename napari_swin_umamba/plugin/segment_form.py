@@ -209,7 +209,9 @@ class SegmentForm(QScrollArea):
 
     def _show_model(self) -> None:
         choice = self.model_row.choice()
-        self.result_row.show_model(choice.plan if choice else None)
+        plan = choice.plan if choice else None
+        self.result_row.show_model(plan)
+        self.options_box.show_model(plan)
 
     def _on_options(self) -> None:
         self._settings.remember_options(self.options(), _preferred())

@@ -272,6 +272,8 @@ def test_preview_and_run_in_the_window(
     widget.run_row.follow_check.setChecked(False)
     viewer.add_image(volume, name="scan", **millimetres())
     widget.model_row.import_file(volume_model)
+    assert not widget.options_box.resample.isEnabled()
+    assert "always" in widget.options_box.resample.toolTip()
     viewer.dims.set_point(0, 10)
     wanted = segment(volume, volume_model, axes="ZYX", spacing=(5, 1.3, 0.9)).labels
     widget.refresh()
