@@ -16,6 +16,7 @@ __all__ = [
     "Normalization",
     "Plan",
     "SegmentationClass",
+    "VolumePlan",
     "default_color",
 ]
 
@@ -41,12 +42,13 @@ class _Frozen(BaseModel):
 class Normalization(_Frozen):
     """How the intensities of one channel are put on the network's scale."""
 
-    scheme: Literal["zscore", "percentile", "ct", "rgb_to_01", "none"]
+    scheme: Literal["zscore", "percentile", "ct", "rescale_to_01", "rgb_to_01", "none"]
     """``zscore``: subtract the image's mean, divide by its standard deviation.
 
     ``percentile``: clip to the ``lower``-th and ``upper``-th percentile of the image, then
     z-score. ``ct``: clip to ``[lower, upper]``, subtract ``mean``, divide by ``std`` (all four
-    from the training data, in the image's unit). ``rgb_to_01``: divide by 255. ``none``: as is.
+    from the training data, in the image's unit). ``rescale_to_01``: subtract the minimum, divide by
+    the maximum of that. ``rgb_to_01``: divide by 255. ``none``: as is.
     """
     lower: float | None = None
     """``percentile``: in percent (default 1). ``ct``: intensity."""
@@ -106,6 +108,47 @@ class SegmentationClass(_Frozen):
         return data
 
 
+class VolumePlan(_Frozen):
+    """How a volume is prepared as a whole before its slices are predicted, as nnU-Net v2 does.
+
+    Axes are numbered in the order of nnU-Net's arrays: 0, 1, 2 are z, y, x of the file, from the
+    slowest to the fastest. Source: ``default_preprocessor.py`` and ``default_resampling.py`` of
+    nnU-Net v2.
+    """
+
+    transpose: tuple[int, int, int] = (0, 1, 2)
+    """Axes of the volume in the network's order: slices follow the first one
+    (``transpose_forward``)."""
+    spacing: tuple[float, float]
+    """Row and column spacing that slices are resampled to, after transposing."""
+    ignore_spacing: bool = False
+    """Files' spacing is not looked at: pixels of natural images are 1 x 1."""
+    reorient: bool = False
+    """Axes are flipped to run to the right, anterior and superior first
+    (``NibabelIOWithReorient``)."""
+    image_order: int = Field(default=3, ge=0, le=5)
+    """Order of the spline that interpolates images within slices."""
+    image_order_z: int = Field(default=0, ge=0, le=5)
+    """The same across slices, where they are resampled apart from each other."""
+    image_separate_z: bool | None = None
+    """Resample the slices across the coarsest axis apart from each other; None: if its spacing is
+    over three times the finest."""
+    logits_order: int = Field(default=1, ge=0, le=5)
+    logits_order_z: int = Field(default=0, ge=0, le=5)
+    logits_separate_z: bool | None = None
+    """The same three for logits on their way back to the image's grid."""
+    mask_channels: tuple[int, ...] = ()
+    """Channels whose z-score is of the non-zero region alone; around it, values are left."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if sorted(self.transpose) != [0, 1, 2]:
+            raise ValueError(f"transpose {self.transpose} must hold 0, 1 and 2 once each")
+        if min(self.spacing) <= 0:
+            raise ValueError(f"spacing {self.spacing} must be positive")
+        return self
+
+
 class Plan(_Frozen):
     """How an image becomes network input, and network output becomes labels."""
 
@@ -131,6 +174,16 @@ class Plan(_Frozen):
     class 2 their boundary, and labels number the objects."""
     min_object_pixels: int = Field(default=16, ge=0)
     """``boundary`` only: smaller objects are dropped."""
+    regions: tuple[int, ...] = ()
+    """Not empty: the network's outputs are no classes but regions that may overlap, each with a
+    sigmoid. Where output i is above one half, the label becomes ``regions[i]``; later ones
+    paint over earlier ones. ``semantic`` only."""
+    mirror_axes: tuple[Literal[0, 1], ...] = (0, 1)
+    """Along which axes of a tile (0 rows, 1 columns) mirroring may be averaged over."""
+    folds: int = Field(default=1, ge=1, le=100)
+    """Networks of one kind whose logits are averaged: one of each fold of a cross-validation."""
+    volume: VolumePlan | None = None
+    """How whole volumes are prepared; None: each slice is prepared by itself."""
 
     @property
     def in_channels(self) -> int:
@@ -139,8 +192,13 @@ class Plan(_Frozen):
 
     @property
     def num_classes(self) -> int:
-        """Number of output channels of the network, background included."""
+        """Number of classes, background included."""
         return len(self.classes)
+
+    @property
+    def outputs(self) -> int:
+        """Number of output channels of the network."""
+        return len(self.regions) or len(self.classes)
 
     @property
     def label_classes(self) -> tuple[SegmentationClass, ...]:
@@ -182,4 +240,22 @@ class Plan(_Frozen):
             raise ValueError(
                 f"output 'boundary' needs background, interior and boundary, not {names}"
             )
+        self._check_parts()
         return self
+
+    def _check_parts(self) -> None:
+        painted = set(self.regions)
+        if self.regions and (
+            self.output != "semantic"
+            or len(painted) < len(self.regions)
+            or not painted <= set(range(1, self.num_classes))
+        ):
+            raise ValueError(
+                f"regions {self.regions} must be different classes of a semantic model, not 0"
+            )
+        if len(set(self.mirror_axes)) < len(self.mirror_axes):
+            raise ValueError(f"mirror_axes {self.mirror_axes} must differ")
+        if self.volume is not None:
+            channels = set(self.volume.mask_channels)
+            if self.output != "semantic" or not channels <= set(range(self.in_channels)):
+                raise ValueError("a volume plan needs semantic output, and channels that there are")

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import threading
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 # Before torch, numba or matplotlib are imported. The networks here are tiny: a second thread brings
@@ -100,3 +104,168 @@ class WebServer:
 
     def wait(self, seconds: float = 60) -> None:
         self.ended.wait(seconds)
+
+
+def _seeded_array(name: str, shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
+    """Values that depend on the tensor's name and shape alone, and keep activations near 1."""
+    rng = np.random.Generator(np.random.PCG64(zlib.crc32(name.encode()) + seed))
+    noise = rng.standard_normal(shape)
+    leaf = name.rsplit(".", 1)[-1]
+    if leaf == "A_logs":
+        value = np.log(np.arange(1, shape[-1] + 1)) + 0.2 * noise
+    elif leaf == "Ds":
+        value = 1 + 0.2 * noise
+    elif leaf == "dt_projs_bias":
+        dt = np.exp(rng.uniform(np.log(1e-3), np.log(1e-1), shape))
+        value = dt + np.log(-np.expm1(-dt))
+    elif leaf == "dt_projs_weight":
+        value = noise * 0.5 / np.sqrt(shape[-1])
+    elif leaf == "x_proj_weight":
+        value = noise / np.sqrt(shape[-1])
+    elif leaf == "weight" and len(shape) == 1:
+        value = 1 + 0.1 * noise
+    elif leaf == "bias":
+        value = 0.1 * noise
+    else:
+        fan_in = int(np.prod(shape[1:])) if len(shape) > 1 else shape[0]
+        value = noise / np.sqrt(max(fan_in, 1))
+    return value.astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def seeded_array() -> Callable[..., np.ndarray]:
+    """Return a function of name, shape and seed; golden outputs were made with these weights."""
+    return _seeded_array
+
+
+NNUNET = Path(__file__).parent / "data" / "nnunet"
+
+
+@pytest.fixture(scope="session")
+def nnunet_case() -> Path:
+    """Folder of a case that the official nnU-Net code segmented: see its README."""
+    return NNUNET
+
+
+@pytest.fixture(scope="session")
+def nnunet_plans() -> Callable[..., dict[str, Any]]:
+    """Return a function that makes the content of ``plans.json``; arguments change its entries."""
+    resample = {"is_seg": False, "order": 3, "order_z": 0, "force_separate_z": None}
+
+    def make(
+        channels: int = 1,
+        patch: tuple[int, ...] = (64, 96),
+        scheme: str = "ZScoreNormalization",
+        configuration: dict[str, Any] | None = None,
+        **entries: Any,
+    ) -> dict[str, Any]:
+        function = "resample_data_or_seg_to_shape"
+        config = {
+            "preprocessor_name": "DefaultPreprocessor",
+            "patch_size": list(patch),
+            "spacing": [1.0] * len(patch),
+            "normalization_schemes": [scheme] * channels,
+            "use_mask_for_norm": [False] * channels,
+            "resampling_fn_data": function,
+            "resampling_fn_data_kwargs": resample,
+            "resampling_fn_probabilities": function,
+            "resampling_fn_probabilities_kwargs": {**resample, "order": 1},
+        }
+        ct = {"mean": 210.0, "std": 130.0, "percentile_00_5": 20.0, "percentile_99_5": 640.0}
+        return {
+            "dataset_name": "Dataset901_Seeded",
+            "plans_name": "nnUNetPlans",
+            "image_reader_writer": "NibabelIO",
+            "transpose_forward": [0, 1, 2],
+            "configurations": {"2d": {**config, **(configuration or {})}},
+            "foreground_intensity_properties_per_channel": {str(i): ct for i in range(channels)},
+            **entries,
+        }
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def nnunet_dataset() -> Callable[..., dict[str, Any]]:
+    """Return a function that makes the content of ``dataset.json``."""
+
+    def make(classes: int = 5, channels: int = 1, **entries: Any) -> dict[str, Any]:
+        return {
+            "channel_names": {str(index): "MR" for index in range(channels)},
+            "labels": {"background": 0, **{f"class{i}": i for i in range(1, classes)}},
+            "file_ending": ".nii.gz",
+            "name": "Seeded",
+            **entries,
+        }
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def nnunet_checkpoint() -> Callable[..., dict[str, Any]]:
+    """Return a function that makes what nnU-Net's trainers save, NumPy numbers and device too."""
+    import torch
+
+    def make(
+        plans: dict[str, Any],
+        dataset: dict[str, Any],
+        weights: dict[str, torch.Tensor] | None = None,
+        trainer: str = "nnUNetTrainerSwinUMambaD",
+        configuration: str = "2d",
+        **entries: Any,
+    ) -> dict[str, Any]:
+        moments = {"exp_avg": torch.ones(3), "step": 5}
+        return {
+            "network_weights": {"w": torch.zeros(1)} if weights is None else weights,
+            "optimizer_state": {"state": {0: moments}, "param_groups": [{"lr": 1e-4}]},
+            "grad_scaler_state": None,
+            "logging": {"mean_fg_dice": [np.float64(0.5)], "ema_fg_dice": [np.float32(0.5)]},
+            "_best_ema": np.float64(0.5),
+            "current_epoch": 100,
+            "init_args": {
+                "plans": plans,
+                "configuration": configuration,
+                "fold": "all",
+                "dataset_json": dataset,
+                "unpack_dataset": True,
+                "device": torch.device("cuda"),
+            },
+            "trainer_name": trainer,
+            "inference_allowed_mirroring_axes": (0, 1),
+            **entries,
+        }
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def nnunet_folder(
+    tmp_path_factory: pytest.TempPathFactory,
+    nnunet_plans: Callable[..., dict[str, Any]],
+    nnunet_dataset: Callable[..., dict[str, Any]],
+    nnunet_checkpoint: Callable[..., dict[str, Any]],
+) -> Path:
+    """Trained-model folder of the golden case: the real network, folds 0 and 1 and ``all``.
+
+    ``all`` holds the weights of the golden case; 0 and 1 have other seeds.
+    """
+    import torch
+
+    from napari_swin_umamba.network import build_network
+
+    case = json.loads((NNUNET / "case.json").read_text())
+    plans, dataset = nnunet_plans(), nnunet_dataset()
+    network = build_network("swin-umamba-d", 1, 5)
+    shapes = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    folder = tmp_path_factory.mktemp("nnunet") / "nnUNetTrainerSwinUMambaD__nnUNetPlans__2d"
+    for fold, seed in (("all", case["seed"]), ("0", 4), ("1", 5)):
+        weights = {
+            name: torch.from_numpy(_seeded_array(name, shape, seed))
+            for name, shape in shapes.items()
+        }
+        (folder / f"fold_{fold}").mkdir(parents=True)
+        saved = nnunet_checkpoint(plans, dataset, weights, case["trainer"])
+        torch.save(saved, folder / f"fold_{fold}" / "checkpoint_final.pth")
+    (folder / "plans.json").write_text(json.dumps(plans))
+    (folder / "dataset.json").write_text(json.dumps(dataset))
+    return folder

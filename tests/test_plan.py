@@ -17,7 +17,9 @@ finite = st.floats(-1e6, 1e6, allow_nan=False)
 
 @st.composite
 def normalizations(draw: st.DrawFn) -> Normalization:
-    scheme = draw(st.sampled_from(["zscore", "percentile", "ct", "rgb_to_01", "none"]))
+    scheme = draw(
+        st.sampled_from(["zscore", "percentile", "ct", "rescale_to_01", "rgb_to_01", "none"])
+    )
     if scheme == "percentile":
         low, high = draw(st.floats(0, 49)), draw(st.floats(51, 100))
         return Normalization(scheme=scheme, lower=low, upper=high)

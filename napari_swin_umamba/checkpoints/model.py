@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_swin_umamba.checkpoints.info import ModelInfo
 from napari_swin_umamba.checkpoints.native import (
-    Header,
     read_header,
     read_weights,
     write_model_file,
 )
+from napari_swin_umamba.checkpoints.nnunet import read_nnunet, read_nnunet_weights
+from napari_swin_umamba.checkpoints.nnunet_files import find_nnunet_files, is_nnunet
 from napari_swin_umamba.errors import InputError, shown
 from napari_swin_umamba.files import as_path
 from napari_swin_umamba.plan import Plan
@@ -21,10 +23,9 @@ from napari_swin_umamba.plan import Plan
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Model", "bundled_models", "load_model", "read_model_header"]
+__all__ = ["Model", "bundled_models", "load_model", "model_files", "read_model_header"]
 
 _BUNDLED = Path(__file__).parents[1] / "models"
-_PICKLES = {".pth", ".pt", ".ckpt", ".bin", ".pkl"}
 
 
 @dataclass(eq=False)
@@ -41,7 +42,7 @@ class Model:
     info: ModelInfo = field(default_factory=ModelInfo)
     """Licence, data, training, scores."""
     source: Path | None = None
-    """The file it was loaded from."""
+    """The file or folder it was loaded from."""
 
     def save(self, path: str | os.PathLike[str], dtype: torch.dtype | None = None) -> Path:
         """Write the model to one file, whole or not at all, replacing an existing one.
@@ -75,12 +76,16 @@ def bundled_models() -> dict[str, Path]:
     return {path.stem: path for path in sorted(_BUNDLED.glob("*.safetensors"))}
 
 
-def read_model_header(source: str | os.PathLike[str]) -> tuple[Plan, str, ModelInfo]:
+def read_model_header(
+    source: str | os.PathLike[str],
+    checkpoint: str | None = None,
+    folds: Sequence[str] | None = None,
+) -> tuple[Plan, str, ModelInfo]:
     """Read plan, name and provenance of a model without its weights and without torch.
 
     Parameters
     ----------
-    source
+    source, checkpoint, folds
         As in :func:`load_model`.
 
     Raises
@@ -88,18 +93,35 @@ def read_model_header(source: str | os.PathLike[str]) -> tuple[Plan, str, ModelI
     InputError
         There is no such model, or its file is damaged.
     """
-    header = read_header(_locate(source))
+    path = _locate(source)
+    if is_nnunet(path):
+        found = read_nnunet(path, checkpoint, folds)
+        return found.plan, found.name, found.info
+    _refuse_choice(path, checkpoint, folds)
+    header = read_header(path)
     return header.plan, header.name, header.info
 
 
-def load_model(source: str | os.PathLike[str]) -> Model:
+def load_model(
+    source: str | os.PathLike[str],
+    checkpoint: str | None = None,
+    folds: Sequence[str] | None = None,
+) -> Model:
     """Load a model onto the CPU, ready to predict.
 
     Parameters
     ----------
     source
-        Name of a bundled model (``"nuclei"``; see :func:`bundled_models`), or path of a
-        ``.safetensors`` file saved by this program.
+        Name of a bundled model (``"nuclei"``; see :func:`bundled_models`); path of a
+        ``.safetensors`` file saved by this program; or what the official Swin-UMamba trainers
+        left: a trained-model folder of nnU-Net v2, or one ``.pth`` file of it. Those are pickles,
+        of which nothing is executed; what is not on the allow-list is refused.
+    checkpoint
+        Of a trained-model folder: name of the file in each fold; None: ``checkpoint_final``,
+        else ``checkpoint_best``, else the highest number.
+    folds
+        Of a trained-model folder: ``"0"``, ``"1"``, ..., ``"all"``; None: all numbered ones, or
+        ``all`` where there are none. Their logits are averaged.
 
     Returns
     -------
@@ -111,22 +133,59 @@ def load_model(source: str | os.PathLike[str]) -> Model:
     InputError
         There is no such model, or its file is damaged, foreign, or made by a newer version.
     """
-    header = read_header(_locate(source))
-    network = _build(header)
+    path = _locate(source)
+    if is_nnunet(path):
+        found = read_nnunet(path, checkpoint, folds)
+        networks = _build(path, found.plan)
+        read_nnunet_weights(found, networks)
+        return Model(_joined(networks).eval(), found.plan, found.name, found.info, path)
+    _refuse_choice(path, checkpoint, folds)
+    header = read_header(path)
+    network = _joined(_build(path, header.plan))
     read_weights(header, network)
-    return Model(network.eval(), header.plan, header.name, header.info, header.path)
+    return Model(network.eval(), header.plan, header.name, header.info, path)
 
 
-def _build(header: Header) -> torch.nn.Module:
+def model_files(path: Path) -> tuple[Path, ...]:
+    """Return the files that a model is read from: those of a trained-model folder, or the file.
+
+    Raises
+    ------
+    InputError
+        It is a folder, and not one of nnU-Net.
+    """
+    if not path.is_dir():
+        return (path,)
+    return (path / "plans.json", path / "dataset.json", *find_nnunet_files(path).checkpoints)
+
+
+def _refuse_choice(path: Path, checkpoint: str | None, folds: Sequence[str] | None) -> None:
+    if checkpoint is not None or folds is not None:
+        flag = "--folds" if checkpoint is None else "--checkpoint"
+        raise InputError(
+            f"{path.name} is one model; a checkpoint or folds can be chosen of a trained-model "
+            f"folder of nnU-Net only: leave {flag} out"
+        )
+
+
+def _build(path: Path, plan: Plan) -> list[torch.nn.Module]:
+    """Networks for the weights of a model, one for each fold."""
     from napari_swin_umamba.network import ARCHITECTURES, build_network
 
-    plan = header.plan
     if plan.architecture not in ARCHITECTURES:
         raise InputError(
-            f"{header.path} needs the network '{plan.architecture}', which this version does not "
+            f"{path} needs the network '{plan.architecture}', which this version does not "
             f"know ({', '.join(ARCHITECTURES)}); run 'pip install -U napari-swin-umamba'"
         )
-    return build_network(plan.architecture, plan.in_channels, plan.num_classes)
+    return [
+        build_network(plan.architecture, plan.in_channels, plan.outputs) for _ in range(plan.folds)
+    ]
+
+
+def _joined(networks: Sequence[torch.nn.Module]) -> torch.nn.Module:
+    from napari_swin_umamba.network.ensemble import Ensemble
+
+    return networks[0] if len(networks) == 1 else Ensemble(networks)
 
 
 def _locate(source: str | os.PathLike[str]) -> Path:
@@ -135,7 +194,10 @@ def _locate(source: str | os.PathLike[str]) -> Path:
     if isinstance(source, str) and source in bundled:
         return bundled[source]
     names = ", ".join(bundled) or "none"
-    choices = f"give a bundled model ({names}) or the path of a .safetensors file (--model)"
+    choices = (
+        f"give a bundled model ({names}), a .safetensors file, or a folder or .pth file of nnU-Net "
+        "(--model)"
+    )
     if not isinstance(source, str | os.PathLike):
         raise InputError(f"{shown(source)} is not a model; {choices}")
     if not os.fspath(source):
@@ -148,16 +210,9 @@ def _locate(source: str | os.PathLike[str]) -> Path:
         raise InputError(
             f"cannot read the model {shown(str(path), 250)}: {reason} (--model)"
         ) from error
-    if is_folder:
-        raise InputError(f"{path} is a folder; give a .safetensors model file (--model)")
-    if is_file:
-        if path.suffix.lower() in _PICKLES:
-            raise InputError(
-                f"{path.name} is a pickle, which can run code when read; give a .safetensors "
-                "model saved by this program (--model)"
-            )
+    if is_folder or is_file:
         return path
     raise InputError(
-        f"unknown model {shown(os.fspath(source), 250)}: neither a file nor a bundled model "
-        f"({names}) (--model)"
+        f"unknown model {shown(os.fspath(source), 250)}: neither a file or folder nor a bundled "
+        f"model ({names}) (--model)"
     )

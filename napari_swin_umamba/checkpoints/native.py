@@ -38,6 +38,7 @@ FORMAT_VERSION = 1
 
 _KEY = "napari_swin_umamba"
 _NAME = re.compile(r"[\w][\w .+†-]{0,79}")
+_ADDED_FIELDS = ("regions", "mirror_axes", "folds", "volume")
 _MAX_HEADER_BYTES = 100_000_000  # the limit of the safetensors library
 _FLOAT_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
 _INTEGER_BYTES = {"I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
@@ -227,7 +228,7 @@ def write_model_file(
     metadata = {
         "format_version": FORMAT_VERSION,
         "name": _check_name(name),
-        "plan": plan.model_dump(mode="json"),
+        "plan": _dumped(plan),
         "info": info.model_dump(mode="json"),
     }
     tensors = {}
@@ -248,6 +249,18 @@ def write_model_file(
         # is no OSError.
         temporary.write_bytes(data)
     return path
+
+
+def _dumped(plan: Plan) -> dict[str, Any]:
+    """Plan as JSON values. What format 1 did not have at first is left out where it says nothing.
+
+    Readers refuse fields that they do not know: files that do without stay readable everywhere.
+    """
+    values = plan.model_dump(mode="json")
+    for name in _ADDED_FIELDS:
+        if getattr(plan, name) == Plan.model_fields[name].default:
+            del values[name]
+    return values
 
 
 def read_weights(header: Header, network: torch.nn.Module) -> None:
@@ -284,7 +297,9 @@ def read_weights(header: Header, network: torch.nn.Module) -> None:
 def _match(header: Header, expected: Mapping[str, tuple[int, ...]]) -> None:
     """Compare names and shapes before any weight is read."""
     plan = header.plan
-    network = f"a {plan.architecture} with {plan.in_channels} channels, {plan.num_classes} classes"
+    network = f"a {plan.architecture} with {plan.in_channels} channels, {plan.outputs} classes"
+    if plan.folds > 1:
+        network = f"{plan.folds} times {network}"
     problems = {
         "missing": sorted(expected.keys() - header.tensors.keys()),
         "unexpected": sorted(header.tensors.keys() - expected.keys()),

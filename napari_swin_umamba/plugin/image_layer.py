@@ -72,7 +72,12 @@ def layer_of_image(image: Image, name: str, kind: str = "image") -> LayerData:
     arguments: dict[str, Any] = {
         "name": name,
         **layer_transform(image),
-        "metadata": {"path": str(image.path), "notes": image.notes},
+        "metadata": {
+            "path": str(image.path),
+            "notes": image.notes,
+            "stored_order": image.grid.order if image.grid is not None else (),
+            "nifti": image.grid is not None and image.grid.nifti is not None,
+        },
     }
     data = image.array
     if kind == "image":

@@ -31,6 +31,7 @@ from napari_swin_umamba.plugin.provenance import (
 )
 from napari_swin_umamba.plugin.reading import Reading
 from napari_swin_umamba.plugin.slice_cache import SliceCache
+from napari_swin_umamba.plugin.volume_job import VolumePlanes
 from napari_swin_umamba.plugin.words import duration
 from napari_swin_umamba.plugin.worker import Channel, Progress, Question
 
@@ -163,36 +164,36 @@ def run_segmentation(
     """
     channel.report(Progress("Loading…"))
     from napari_swin_umamba.segmentation import ObjectLinker, PlaneSegmenter, resolve_device
+    from napari_swin_umamba.segmentation.volume import VolumeSegmenter
 
     started = time.perf_counter()
     model, model_sha256 = models.get(task.model_path)
     options, reading = task.options, task.reading
     device, _ = resolve_device(options.device)
-    segmenter = PlaneSegmenter(
-        model,
-        device,
-        options.mirror,
-        options.overlap,
-        options.objects,
-        options.resample,
-        options.probabilities,
-    )
+    how = (model, device, options.mirror, options.overlap, options.objects)
+    settings = (model_sha256, options)
+    planes: Planes | VolumePlanes
+    if model.plan.volume is None:
+        spacing = reading.spacing_in(model.plan.unit)
+        by_plane = PlaneSegmenter(*how, options.resample, options.probabilities)
+        planes = Planes(task.data, task.layout, spacing, by_plane, settings, cache)
+    else:
+        by_volume = VolumeSegmenter(*how, options.probabilities)
+        planes = VolumePlanes(by_volume, task.data, reading, task.layout, settings, cache, channel)
+    instances = planes.segmenter.instances
     channel.deliver(
         Begun(
             plan=model.plan,
-            instances=segmenter.instances,
+            instances=instances,
             provenance=describe_origin(reading.view.name, model, task.model_path, model_sha256),
             run=describe_run(options, reading, task.scope, str(device)),
             runtime=describe_runtime(device),
         )
     )
-    spacing = reading.spacing_in(model.plan.unit)
     linker = None
-    if segmenter.instances and len(task.positions) > 1 and reading.links_objects:
+    if instances and len(task.positions) > 1 and reading.links_objects:
         linker = ObjectLinker()
     progress = _SliceReport(channel, len(task.positions))
-    settings = (model_sha256, options)
-    planes = Planes(task.data, task.layout, spacing, segmenter, settings, cache)
     waiting = task.positions
     with _announced_compilation(channel):
         while waiting:
@@ -206,7 +207,7 @@ def run_segmentation(
                     labels = linker.link(labels, position)
                 if task.whole and position == task.positions[0]:
                     channel.deliver(_check_earlier(channel))
-                if segmenter.instances and len(task.positions) == 1:
+                if instances and len(task.positions) == 1:
                     beside = channel.ask(AskBeside())
                     labels = labels if beside is None else numbered_beside(beside, labels)
                 channel.deliver(SegmentedSlice(position, labels, probabilities))

@@ -43,6 +43,13 @@ class LayerView:
     """The viewer shows volumes, not slices; ``index`` is what its sliders had in 2D."""
     skew: tuple[tuple[float, ...], ...] = ()
     """Cosines of the angles between the axes in the world, (n, n); empty: right angles."""
+    stored_order: tuple[int, ...] = ()
+    """For each axis in space, z first, which axis of its file it is, 0 the fastest; empty: not
+    known (see ``images.StoredGrid``)."""
+    single_precision: bool = False
+    """Its file keeps the spacing as 32-bit numbers, as NIfTI does."""
+    directions: tuple[int, ...] = ()
+    """1 or -1 for each axis: which way it runs along the world's."""
     visible: Window | None = None
     """First and behind-the-last row, first and behind-the-last column of what is inside the
     canvas, counted on the finest level; None if that is everything, nothing or not known."""
@@ -81,6 +88,9 @@ def view_of_layer(layer: Any, dims: Any) -> LayerView:
         in_view=not any(beside),
         in_3d=dims.ndisplay == 3,
         skew=_cosines(matrix[:ndim, :ndim]),
+        stored_order=tuple(layer.metadata.get("stored_order", ())),
+        single_precision=bool(layer.metadata.get("nifti", False)),
+        directions=tuple(-1 if step < 0 else 1 for step in np.diagonal(matrix)[:ndim]),
         visible=None if dims.ndisplay == 3 else _visible(layer, shape, order),
     )
 

@@ -20,31 +20,33 @@ class LoadedModel:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._key: tuple[Path, int, int] | None = None
+        self._key: tuple[tuple[Path, int, int], ...] | None = None
         self._loaded: tuple[Model, str] | None = None
 
     def get(self, path: Path) -> tuple[Model, str]:
-        """Return the model of a file and the file's SHA-256; read again only if it has changed.
+        """Return the model of a file or folder and the SHA-256 of its content.
+
+        It is read again only if that has changed.
 
         Raises
         ------
         InputError
             The file is gone or cannot be used.
         """
-        from napari_swin_umamba.segmentation import load_model
+        from napari_swin_umamba.segmentation import load_model, model_files
 
         try:
-            status = path.stat()
+            path.stat()
+            files = model_files(path)
+            key = tuple((file, *_stamp(file)) for file in files)
         except OSError as error:
             raise InputError(
                 f"the model file {path} is gone; choose another model or import it again"
             ) from error
-        key = (path, status.st_mtime_ns, status.st_size)
         with self._lock:
             if self._loaded is None or self._key != key:
                 self._loaded = None  # two models at once may not fit into memory
-                with open(path, "rb") as file:
-                    digest = hashlib.file_digest(file, "sha256").hexdigest()
+                digest = _digest(files)
                 self._loaded = load_model(path), digest
                 self._key = key
             return self._loaded
@@ -61,3 +63,19 @@ class LoadedModel:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         return True
+
+
+def _stamp(file: Path) -> tuple[int, int]:
+    status = file.stat()
+    return status.st_mtime_ns, status.st_size
+
+
+def _digest(files: tuple[Path, ...]) -> str:
+    """SHA-256 of a file, or of those of several."""
+    digests = []
+    for path in files:
+        with open(path, "rb") as file:
+            digests.append(hashlib.file_digest(file, "sha256").hexdigest())
+    if len(digests) == 1:
+        return digests[0]
+    return hashlib.sha256("".join(digests).encode()).hexdigest()

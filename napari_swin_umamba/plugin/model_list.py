@@ -9,7 +9,12 @@ from pathlib import Path
 from napari_swin_umamba.errors import InputError
 from napari_swin_umamba.plan import Plan
 from napari_swin_umamba.plugin.words import count, describe_finding, length, sentence
-from napari_swin_umamba.segmentation import ModelInfo, bundled_models, read_model_header
+from napari_swin_umamba.segmentation import (
+    ModelInfo,
+    bundled_models,
+    model_files,
+    read_model_header,
+)
 
 __all__ = ["ModelChoice", "file_stamp", "list_models", "read_choice", "titles"]
 
@@ -54,6 +59,8 @@ class ModelChoice:
     def details(self) -> str:
         """Several lines for a tooltip: description, training data, scores, date, file."""
         lines = [self.info.description, f"Trained on: {self.info.data}" if self.info.data else ""]
+        if self.plan is not None and self.plan.volume is not None:
+            lines.append("Prepares volumes as a whole, as nnU-Net does, and resamples them.")
         if self.info.scores:
             scores = ", ".join(f"{name} {value:.3g}" for name, value in self.info.scores.items())
             lines.append(f"Scores on images not trained on: {scores}")
@@ -80,7 +87,7 @@ def list_models(imported: Iterable[str | Path]) -> list[ModelChoice]:
     choices = [read_choice(path, bundled=True) for path in bundled_models().values()]
     known = {choice.path for choice in choices}
     for path in map(Path, imported):
-        if path.is_file() and path not in known:
+        if path.exists() and path not in known:
             choices.append(read_choice(path))
             known.add(path)
     return choices
@@ -106,14 +113,19 @@ def read_choice(path: str | Path, bundled: bool = False) -> ModelChoice:
     try:
         plan, name, info = read_model_header(path)
     except InputError as error:
-        return ModelChoice(path.stem, path, bundled, problem=sentence(str(error)), stamp=stamp)
+        name = path.name if path.is_dir() else path.stem
+        return ModelChoice(name, path, bundled, problem=sentence(str(error)), stamp=stamp)
     return ModelChoice(name, path, bundled, plan, info, stamp=stamp)
 
 
 def file_stamp(path: Path) -> tuple[int, int] | None:
-    """Time of change (ns) and size of a file, to notice that it was replaced; None: it is gone."""
+    """Time of change (ns) and size, to notice that a model was replaced; None: it is gone.
+
+    Of a folder: the newest time and the sum of the sizes of its model's files.
+    """
     try:
-        status = path.stat()
-    except OSError:
+        path.stat()
+        found = [file.stat() for file in model_files(path)]
+    except (OSError, InputError):
         return None
-    return status.st_mtime_ns, status.st_size
+    return max(item.st_mtime_ns for item in found), sum(item.st_size for item in found)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QPushButton, QWidget
+from qtpy.QtGui import QAction
+from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QMenu, QPushButton, QWidget
 
 from napari_swin_umamba.plugin.model_list import (
     ModelChoice,
@@ -36,9 +37,19 @@ class ModelRow(QWidget):
         make_narrow(self.combo)
         self.import_button = QPushButton("Import…")
         self.import_button.setToolTip(
-            "Adds a model from a file (.safetensors), for example one that you trained."
+            "Adds a model from a file, for example one that you trained, or from a folder that "
+            "nnU-Net's Swin-UMamba trainers made."
         )
-        self.import_button.clicked.connect(self._ask_for_file)
+        menu = QMenu(self.import_button)
+        self.file_action = QAction("Model file…", self)
+        self.file_action.setToolTip("A .safetensors file, or a checkpoint of nnU-Net (.pth).")
+        self.file_action.triggered.connect(lambda _: self._ask_for_file())
+        self.folder_action = QAction("nnU-Net folder…", self)
+        self.folder_action.setToolTip("A folder with plans.json, dataset.json and fold_… in it.")
+        self.folder_action.triggered.connect(lambda _: self._ask_for_folder())
+        menu.addActions([self.file_action, self.folder_action])
+        menu.setToolTipsVisible(True)
+        self.import_button.setMenu(menu)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.combo, stretch=1)
@@ -81,7 +92,7 @@ class ModelRow(QWidget):
         self.combo.blockSignals(False)
 
     def import_file(self, path: str | Path) -> None:
-        """Add a model file to the list and choose it; a bad one is refused with a reason."""
+        """Add a model file or folder to the list and choose it; a bad one is refused."""
         path = Path(path).resolve()
         choice = read_choice(path)
         if choice.plan is None:
@@ -104,7 +115,15 @@ class ModelRow(QWidget):
             self,
             "Import a model",
             self._settings.model_folder,
-            "Swin-UMamba models (*.safetensors)",
+            "Swin-UMamba models (*.safetensors *.pth *.pt)",
+        )
+        if path:
+            self._settings.model_folder = str(Path(path).parent)
+            self.import_file(path)
+
+    def _ask_for_folder(self) -> None:
+        path = QFileDialog.getExistingDirectory(
+            self, "Import a model of nnU-Net", self._settings.model_folder
         )
         if path:
             self._settings.model_folder = str(Path(path).parent)

@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
 
 from napari_swin_umamba.plan import Plan
 from napari_swin_umamba.plugin.options import SegmentOptions
-from napari_swin_umamba.plugin.parts import make_narrow
+from napari_swin_umamba.plugin.parts import make_narrow, set_blocked
 
 __all__ = ["OptionsBox", "ResultRow"]
 
@@ -146,6 +146,12 @@ class OptionsBox(QWidget):
             resample=self.resample.isChecked(),
             probabilities=self.probabilities.isChecked(),
         )
+
+    def show_model(self, plan: Plan | None) -> None:
+        """Offer what a model leaves to choose."""
+        always = plan is not None and plan.volume is not None
+        why = "This model always brings volumes to the pixel size of its training images."
+        set_blocked(self.resample, why if always else None)
 
     def show_options(self, options: SegmentOptions) -> None:
         """Show settings; ``changed`` is emitted once if they differ from those shown."""

@@ -58,15 +58,15 @@ def look_ahead(
     """
     findings = [
         _pixel_size(reading, plan, options),
-        _slice_axis(reading),
+        _slice_axis(reading) if plan.volume is None else _other_slices(reading),
         _memory(reading, plan, options, free_memory),
     ]
     return [finding for finding in findings if finding is not None]
 
 
 def _pixel_size(reading: Reading, plan: Plan, options: SegmentOptions) -> Finding | None:
-    if plan.spacing is None:
-        return None
+    if plan.spacing is None or plan.volume is not None:
+        return None  # whole volumes are always resampled
     spacing = reading.spacing_in(plan.unit)
     if spacing is None:
         if options.resample:
@@ -95,6 +95,21 @@ def _slice_axis(reading: Reading) -> Finding | None:
     return Finding(
         f"Slices follow {now}, but the volume is coarser along {name} "
         f"({length(reading.step(axis), reading.unit)}): slices across {name} are sharper.",
+        "slice_along",
+        f"Slice along {name}",
+        axis,
+    )
+
+
+def _other_slices(reading: Reading) -> Finding | None:
+    """Models of whole volumes were trained on slices along one axis."""
+    if reading.is_shown or not reading.fixed_axes:
+        return None
+    axis = reading.fixed_axes[-1]
+    name = axis_name(reading, axis)
+    return Finding(
+        f"The model segments slices along {name}, whatever the viewer shows. To preview one, let "
+        f"the slider follow {name}.",
         "slice_along",
         f"Slice along {name}",
         axis,
@@ -131,6 +146,9 @@ def estimate_memory(reading: Reading, plan: Plan, options: SegmentOptions) -> in
     per_pixel = 8 + 4 * plan.in_channels + (46 if objects else 0)
     if options.probabilities or options.resample:
         per_pixel += 4 * plan.num_classes
+    if plan.volume is not None:  # the volume as float32, twice while it is prepared
+        layer += 8 * plan.in_channels * voxels
+        per_pixel += 8 * plan.outputs
     tile = min(prod(plan.patch), 2 * pixels)
     return layer + pixels * per_pixel + tile * _BYTES_PER_TILE_PIXEL
 

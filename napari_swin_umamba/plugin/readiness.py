@@ -22,7 +22,7 @@ from napari_swin_umamba.plugin.words import axis_name, describe_reading, times
 __all__ = ["Readiness", "assess"]
 
 _NO_IMAGE = "No image is open. Drop a file on the window, or try File ▸ Open Sample ▸ Swin-UMamba."
-_NO_MODEL = "No model is chosen. Click Import… and choose a model file (.safetensors)."
+_NO_MODEL = "No model is chosen. Click Import… and choose a model file or folder."
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from napari_swin_umamba.images.slices import Position, SliceLayout
 from napari_swin_umamba.images.units import is_time_unit, same_length_factor, unit_name
 from napari_swin_umamba.plan import Plan
 from napari_swin_umamba.plugin.layer_view import LayerView
+from napari_swin_umamba.plugin.volume_reading import frame_of_layer
 
 __all__ = ["Correction", "Reading", "is_channel_label", "read_layer", "why_no_preview", "why_not"]
 
@@ -70,6 +71,11 @@ class Reading:
     def position(self) -> Position:
         """Where along the fixed axes the viewer stands."""
         return tuple(self.view.index[axis] for axis in self.fixed_axes)
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether the viewer shows such planes; models of whole volumes choose their own."""
+        return self.plane == _shown_plane(self.view, self.channel_axis)
 
     @property
     def has_slices(self) -> bool:
@@ -193,9 +199,19 @@ def read_layer(
     channel_axis = correction.channel_axis
     if channel_axis == "guess":
         channel_axis = _guess_channel_axis(view, plan.in_channels if plan else 1)
+    rows, columns = _shown_plane(view, channel_axis)
+    if plan is not None and plan.volume is not None and len(view.shape) > 2:
+        frame, letters, _ = frame_of_layer(view, channel_axis, plan.volume)
+        if len(frame.axes) > 1:
+            rows, columns = sorted(letters.index(letter) for letter in frame.axes[-2:])
+    return Reading(view, channel_axis, (rows, columns), correction)
+
+
+def _shown_plane(view: LayerView, channel_axis: int | None) -> tuple[int, int]:
+    """Axes of rows and columns as the viewer shows them."""
     others = [axis for axis in view.order if axis != channel_axis]
     rows, columns = sorted(others[-2:])
-    return Reading(view, channel_axis, (rows, columns), correction)
+    return rows, columns
 
 
 def is_channel_label(label: str) -> bool:
@@ -248,6 +264,11 @@ def why_not(reading: Reading, plan: Plan) -> str | None:
 
 def why_no_preview(reading: Reading) -> str | None:
     """Say why the slice shown cannot be segmented on its own; None if it can."""
+    if not reading.is_shown:
+        return (
+            "The model segments slices that the viewer does not show. Choose its axis under Edit…, "
+            "Slices along, or segment the volume."
+        )
     if reading.view.in_view:
         return None
     return f"No slice of “{reading.view.name}” is shown. Move the slider until you see the image."

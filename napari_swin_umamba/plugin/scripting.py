@@ -56,7 +56,7 @@ def segment_layer(
     layer
         The image.
     model
-        Name of a bundled model, or a ``.safetensors`` file.
+        Name of a bundled model, a ``.safetensors`` file, or a folder or ``.pth`` file of nnU-Net.
     options
         As in the dock; by default those of :func:`napari_swin_umamba.segment`.
     shown_only

@@ -175,7 +175,7 @@ class SegmentForm(QScrollArea):
     def slice_along(self, axis: int) -> None:
         """Turn the viewer so that slices follow an axis of the image chosen."""
         reading = self.readiness().reading
-        if reading is None or axis in reading.fixed_axes[-1:]:
+        if reading is None or (axis in reading.fixed_axes[-1:] and reading.is_shown):
             return
         offset = self._viewer.dims.ndim - len(reading.view.shape)
         spatial = [a for a in reading.spatial_axes if a != axis]
@@ -209,7 +209,9 @@ class SegmentForm(QScrollArea):
 
     def _show_model(self) -> None:
         choice = self.model_row.choice()
-        self.result_row.show_model(choice.plan if choice else None)
+        plan = choice.plan if choice else None
+        self.result_row.show_model(plan)
+        self.options_box.show_model(plan)
 
     def _on_options(self) -> None:
         self._settings.remember_options(self.options(), _preferred())

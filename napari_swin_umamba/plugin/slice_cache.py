@@ -6,6 +6,7 @@ import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Hashable
+from typing import Any
 
 import numpy as np
 
@@ -32,6 +33,17 @@ class SliceCache:
         self._lock = threading.Lock()
         self._planes: OrderedDict[Hashable, tuple[np.ndarray, np.ndarray | None]] = OrderedDict()
         self._size = 0
+        self._volume: tuple[Hashable, Any] | None = None
+
+    def volume(self, key: Hashable) -> Any:
+        """Return the volume kept last, if its key is this; else None."""
+        with self._lock:
+            return self._volume[1] if self._volume and self._volume[0] == key else None
+
+    def keep_volume(self, key: Hashable, volume: Any) -> None:
+        """Keep a prepared volume in place of the one before: only one fits into memory safely."""
+        with self._lock:
+            self._volume = key, volume
 
     def get(self, key: Hashable) -> tuple[np.ndarray, np.ndarray | None] | None:
         """Return labels and probabilities of a plane, or None if they are not here."""
@@ -54,6 +66,7 @@ class SliceCache:
         with self._lock:
             self._planes.clear()
             self._size = 0
+            self._volume = None
 
     def _drop(self, key: Hashable) -> None:
         if key in self._planes:

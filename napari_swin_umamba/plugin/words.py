@@ -50,7 +50,14 @@ def describe_reading(reading: Reading, plan: Plan | None) -> str:
         _channels(reading, plan),
         *_spacing(reading),
     ]
-    return " ".join([*_slice_sentence(reading), ", ".join(parts) + "."])
+    whole = plan is not None and plan.volume is not None and reading.has_slices
+    return " ".join(
+        [
+            *_slice_sentence(reading),
+            ", ".join(parts) + ".",
+            *(["Intensities are those of the whole volume, also in a preview."] if whole else []),
+        ]
+    )
 
 
 def describe_finding(plan: Plan) -> str:

@@ -13,6 +13,7 @@ from napari_swin_umamba.checkpoints import (
     ModelInfo,
     bundled_models,
     load_model,
+    model_files,
     read_model_header,
 )
 from napari_swin_umamba.errors import Cancelled, InputError
@@ -53,6 +54,7 @@ __all__ = [
     "load_model",
     "measure_flicker",
     "measure_labels",
+    "model_files",
     "plan_batch",
     "predict_logits",
     "preprocess",

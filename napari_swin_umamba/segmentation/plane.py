@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from napari_swin_umamba.checkpoints import Model
+from napari_swin_umamba.errors import InputError
 from napari_swin_umamba.images.units import same_length_factor
 from napari_swin_umamba.plan import Plan
 from napari_swin_umamba.segmentation.device import resolve_device
@@ -175,6 +176,11 @@ class PlaneSegmenter:
             `should_stop` said so.
         """
         plan = self.model.plan
+        if plan.volume is not None:
+            raise InputError(
+                f"the model '{self.model.name}' prepares volumes as a whole, not plane by plane; "
+                "segment the whole image with segment()"
+            )
         selected = [select_channels(plane, axes, plan) for plane in planes]
         shape = (selected[0][0].shape[1], selected[0][0].shape[2])
         seen = self.network_shape(shape, spacing, unit)

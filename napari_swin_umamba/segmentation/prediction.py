@@ -33,6 +33,9 @@ StopRequest = Callable[[], bool]
 
 _MIRRORS: tuple[tuple[int, ...], ...] = ((), (2,), (3,), (2, 3))  # dims of (B, C, H, W)
 
+Mirror = bool | tuple[int, ...]
+"""Mirrored versions to average over: along rows (0), columns (1), or both and together (True)."""
+
 
 def stop_if(should_stop: StopRequest | None) -> None:
     """Raise :class:`Cancelled` if a person wants the work to end."""
@@ -45,7 +48,7 @@ def predict_logits(
     image: np.ndarray,
     patch: tuple[int, int],
     overlap: float = 0.5,
-    mirror: bool = False,
+    mirror: Mirror = False,
     device: str | torch.device = "auto",
     on_progress: Progress | None = None,
     should_stop: StopRequest | None = None,
@@ -67,7 +70,8 @@ def predict_logits(
     overlap
         Fraction of a tile that neighbours share at least.
     mirror
-        Also predict each tile mirrored along Y, X and both, and average: four times the work.
+        Also predict each tile mirrored along Y, X and both, and average: four times the work. A
+        tuple of axes (0: Y, 1: X): mirrored along those only.
     device
         As :func:`resolve_device` takes it.
     on_progress
@@ -120,7 +124,7 @@ def predict_fitting(
     *,
     overlap: float = 0.5,
     pad_to_patch: bool = False,
-    mirror: bool = False,
+    mirror: Mirror = False,
     on_progress: Progress | None = None,
     should_stop: StopRequest | None = None,
 ) -> None:
@@ -163,7 +167,7 @@ def predict_bands(
     tiling: Tiling,
     emit: BandReport,
     fit: DeviceFit,
-    mirror: bool = False,
+    mirror: Mirror = False,
     on_progress: Progress | None = None,
     should_stop: StopRequest | None = None,
 ) -> None:
@@ -243,7 +247,7 @@ class _TileRunner:
         self,
         network: torch.nn.Module,
         fit: DeviceFit,
-        mirror: bool,
+        mirror: Mirror,
         total: int,
         on_progress: Progress | None,
         should_stop: StopRequest | None,
@@ -251,7 +255,7 @@ class _TileRunner:
         self._network = network
         self._fit = fit
         self._dtype = _float_dtype(network)
-        self._mirrors = _MIRRORS if mirror else _MIRRORS[:1]
+        self._mirrors = _mirrors(mirror)
         self._total = total
         self._on_progress = on_progress
         self._should_stop = should_stop
@@ -300,6 +304,13 @@ class _TileRunner:
             total = logits if total is None else total + logits
         assert total is not None
         return total / len(self._mirrors)
+
+
+def _mirrors(mirror: Mirror) -> tuple[tuple[int, ...], ...]:
+    """Dims of ``(B, C, H, W)`` to flip, for each version of a tile."""
+    if isinstance(mirror, bool):
+        return _MIRRORS if mirror else _MIRRORS[:1]
+    return tuple(dims for dims in _MIRRORS if all(dim - 2 in mirror for dim in dims))
 
 
 def _float_dtype(network: torch.nn.Module) -> torch.dtype:

@@ -161,6 +161,11 @@ def _ct(channel: np.ndarray, norm: Normalization) -> None:
     channel /= np.float32(max(norm.std or 0.0, _STD_FLOOR))
 
 
+def _rescale_to_01(channel: np.ndarray, _: Normalization) -> None:
+    channel -= channel.min()
+    channel /= max(channel.max(), np.float32(_STD_FLOOR))
+
+
 def _rgb_to_01(channel: np.ndarray, _: Normalization) -> None:
     channel /= np.float32(255)
 
@@ -173,6 +178,7 @@ _SCHEMES: dict[str, Callable[[np.ndarray, Normalization], None]] = {
     "zscore": _zscore,
     "percentile": _percentile,
     "ct": _ct,
+    "rescale_to_01": _rescale_to_01,
     "rgb_to_01": _rgb_to_01,
     "none": _none,
 }

@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
 from napari_swin_umamba.checkpoints import Model, load_model
-from napari_swin_umamba.errors import InputError, shown
 from napari_swin_umamba.images.axes import IMAGE_AXES, check_axes
 from napari_swin_umamba.images.image import Image
-from napari_swin_umamba.images.slices import Position, SliceLayout
+from napari_swin_umamba.images.slices import SliceLayout
 from napari_swin_umamba.images.units import known_spacing
 from napari_swin_umamba.plan import Plan, SegmentationClass
+from napari_swin_umamba.segmentation.inputs import SliceReport, as_array, checked_spacing
 from napari_swin_umamba.segmentation.layout import check_plane, resolve_layout
 from napari_swin_umamba.segmentation.linking import ObjectLinker
 from napari_swin_umamba.segmentation.plane import PlaneSegmenter
 from napari_swin_umamba.segmentation.prediction import Progress, StopRequest, stop_if
+from napari_swin_umamba.segmentation.volume import VolumeSegmenter
+from napari_swin_umamba.segmentation.volume_run import segment_volumes
 
 __all__ = ["Segmentation", "SliceReport", "segment"]
-
-SliceReport = Callable[[Position, np.ndarray], object]
-"""Called as ``on_slice(position, labels)`` after every plane of a volume."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +102,7 @@ def segment(
         (:class:`~napari_swin_umamba.segmentation.linking.ObjectLinker`).
     resample
         Bring each slice to the pixel size of the training images first. Labels come back on the
-        image's grid.
+        image's grid. Models with ``plan.volume`` always do.
     on_slice
         Called after each slice of a volume or film with its position along the axes stepped
         through, in the image's order, and its labels ``(rows, columns)``. What it got stays valid
@@ -132,12 +129,21 @@ def segment(
         model = load_model(model)
     axes, slice_axis = check_axes(axes), check_plane(plane)
     if not isinstance(image, Image):
-        image = Image(_as_array(image), axes or "")
+        image = Image(as_array(image), axes or "")
     axes = axes or image.axes or None
+    if model.plan.volume is not None:
+        volumes = VolumeSegmenter(model, device, mirror, overlap, objects, probabilities)
+        image = replace(image, array=as_array(image.array))
+        found = segment_volumes(
+            volumes, image, axes, spacing, slice_axis, on_progress, should_stop, on_slice
+        )
+        return Segmentation(
+            found.labels, found.probabilities, volumes.instances, model.plan, found.notes
+        )
     segmenter = PlaneSegmenter(model, device, mirror, overlap, objects, resample, probabilities)
     if axes is None or axes in IMAGE_AXES:
         result = segmenter.segment(
-            _as_array(np.asarray(image.array)),
+            as_array(np.asarray(image.array)),
             axes,
             _spacing_of_plane(spacing, image),
             image.unit if spacing is None else None,
@@ -167,7 +173,7 @@ def _segment_slices(
     on_slice: SliceReport | None,
 ) -> Segmentation:
     count = sum(axis in "ZYX" for axis in axes)
-    given = _checked_spacing(spacing, count)
+    given = checked_spacing(spacing, count)
     known = given or known_spacing(image.spacing, count)
     unit = image.unit if given is None else None
     layout, plane_spacing = resolve_layout(image.array.shape, axes, known, slice_axis)
@@ -229,38 +235,8 @@ def _shifted(report: Progress | None, before: int, planned: int, total: int) -> 
     return lambda done, of: report(before + done * planned // of, total)
 
 
-def _as_array(image: Any) -> Any:
-    """Return an image as an array, a lazy one untouched; a tensor may be on any device."""
-    try:
-        if isinstance(image, torch.Tensor):
-            # NumPy has no bfloat16.
-            image = image.float() if image.dtype == torch.bfloat16 else image
-            return image.numpy(force=True)
-        if isinstance(image, np.ndarray) or _is_lazy(image):
-            return image
-        return np.asarray(image)
-    except (TypeError, ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(
-            f"the image {shown(image)} is not an array of numbers: {reason}"
-        ) from error
-
-
-def _is_lazy(image: Any) -> bool:
-    return all(hasattr(image, name) for name in ("shape", "dtype", "__getitem__", "__array__"))
-
-
-def _checked_spacing(spacing: object, count: int) -> tuple[float, ...] | None:
-    """Return the spacing that a person gave, or None if they gave none."""
-    known = known_spacing(spacing, count)
-    if spacing is not None and known is None:
-        what = "a row and a column spacing: give two" if count == 2 else f"{count} spacings: give"
-        raise InputError(f"spacing {shown(spacing)} is not {what} numbers above 0")
-    return known
-
-
 def _spacing_of_plane(
     spacing: tuple[float, ...] | None, image: Image
 ) -> tuple[float, float] | None:
-    known = _checked_spacing(spacing, 2) or known_spacing(image.spacing)
+    known = checked_spacing(spacing, 2) or known_spacing(image.spacing)
     return None if known is None else (known[0], known[1])

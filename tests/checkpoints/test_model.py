@@ -150,14 +150,16 @@ def test_what_is_no_name_of_a_model(source: object, words: str) -> None:
 
 
 def test_a_folder(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="is a folder"):
+    with pytest.raises(
+        InputError, match="no trained-model folder of nnU-Net, it has no plans.json"
+    ):
         load_model(tmp_path)
 
 
-def test_a_pickle(tmp_path: Path) -> None:
+def test_a_checkpoint_of_something_else(tmp_path: Path) -> None:
     path = tmp_path / "old.pth"
     torch.save({}, path)
-    with pytest.raises(InputError, match="is a pickle"):
+    with pytest.raises(InputError, match="no checkpoint of nnU-Net v2: it lacks network_weights"):
         load_model(path)
 
 

@@ -115,11 +115,17 @@ def _origin(local: LocalWeights, report: LoadReport) -> dict[str, JsonValue]:
 
 def _load_init(init: str) -> Model:
     try:
-        return load_model(init)
+        model = load_model(init)
     except InputError as error:
         # The loader names the flag of the other commands.
         message = str(error).replace(" (--model)", "")
         raise InputError(f"--init: {message}") from error
+    if model.plan.folds > 1:
+        raise InputError(
+            f"--init: {init} is {model.plan.folds} networks, one of each fold; make a model of one "
+            "with 'swin-umamba models import --folds 0'"
+        )
+    return model
 
 
 def make_plan(dataset: Dataset, config: TrainConfig, start: Plan | None = None) -> Plan:

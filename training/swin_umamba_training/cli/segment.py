@@ -11,9 +11,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from swin_umamba_training.cli.shared import (
     EXIT_FAILED,
+    CheckpointOption,
     DeviceOption,
+    FoldsOption,
     JsonOption,
     console,
+    fold_names,
     output_path,
     print_json,
     print_line,
@@ -42,6 +45,9 @@ swin-umamba segment ct_folder/ -o organs.seg.nrrd --model organs.safetensors
 The channels of one case, each a file as nnU-Net names them:
 swin-umamba segment case_0000.nii.gz case_0001.nii.gz -o labels/ --model mri.safetensors
 
+A model that the official Swin-UMamba code trained, as it was after epoch 249:
+swin-umamba segment mri.nii.gz -o labels.nii.gz --model MODEL_FOLDER --checkpoint checkpoint_249
+
 OUT is a file if it ends in .tif, .tiff, .png, .nii, .nii.gz, .nrrd, .mha,
 .mhd or .zarr (OME-Zarr); IMAGE.zarr/labels/NAME puts labels into an image.
 Otherwise it is a folder that gets a file of the same name for each image:
@@ -67,8 +73,15 @@ def segment(
         ),
     ],
     model: Annotated[
-        str, typer.Option("--model", "-m", help="A bundled model's name, or a .safetensors file.")
+        str,
+        typer.Option(
+            *("--model", "-m"),
+            help="A bundled model's name, a .safetensors file, or a trained-model folder or .pth "
+            "file of nnU-Net.",
+        ),
     ],
+    checkpoint: CheckpointOption = None,
+    folds: FoldsOption = None,
     device: DeviceOption = "auto",
     objects: Annotated[
         bool | None,
@@ -122,7 +135,7 @@ def segment(
         axes, device, mirror, overlap, plane, objects, resample, channel_axis, series
     )
     options.check()
-    loaded = load_model(model)
+    loaded = load_model(model, checkpoint, fold_names(folds))
     batch = plan_batch(inputs, output, overwrite=overwrite, measure=measure, plan=loaded.plan)
     with ExitStack() as stack:
         show = _Printer(json, None if json else stack.enter_context(_progress()))

@@ -20,10 +20,13 @@ __all__ = [
     "EXIT_FAILED",
     "EXIT_USAGE",
     "AcceptHashOption",
+    "CheckpointOption",
     "DeviceOption",
+    "FoldsOption",
     "JsonOption",
     "OneLineErrors",
     "console",
+    "fold_names",
     "output_path",
     "print_json",
     "print_line",
@@ -37,6 +40,26 @@ EXIT_USAGE = 2
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 DeviceOption = Annotated[
     str, typer.Option("--device", help="Where to compute: auto, cpu, cuda or mps.")
+]
+CheckpointOption = Annotated[
+    str | None,
+    typer.Option(
+        "--checkpoint",
+        metavar="NAME",
+        help="Of a trained-model folder of nnU-Net: the checkpoint to use. Default: the final one, "
+        "else the best, else the highest number.",
+        show_default=False,
+    ),
+]
+FoldsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--folds",
+        metavar="0,1,…|all",
+        help="Of a trained-model folder of nnU-Net: the folds to average. Default: all numbered "
+        "ones, or 'all'.",
+        show_default=False,
+    ),
 ]
 
 AcceptHashOption = Annotated[
@@ -80,6 +103,11 @@ def output_path(text: str) -> Path:
     if not text.strip():
         raise typer.BadParameter(f"give the name of a file or folder, not '{text}'")
     return Path(text)
+
+
+def fold_names(text: str | None) -> list[str] | None:
+    """Split what was given with ``--folds``; None if nothing was."""
+    return None if text is None else [part for part in text.replace(",", " ").split() if part]
 
 
 class OneLineErrors(TyperGroup):
