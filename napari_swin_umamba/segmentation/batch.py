@@ -209,6 +209,7 @@ def _segment_file(
     )
     classes = () if result.instances else result.classes
     _write(job.output, result.labels, image, batch.overwrite, classes)
+    flicker = result.flicker
     return FileReport(
         job.input,
         job.output,
@@ -216,6 +217,7 @@ def _segment_file(
         shape=result.labels.shape,
         notes=result.notes,
         measurements=measurements,
+        flicker=None if flicker is None else flicker.share,
     )
 
 

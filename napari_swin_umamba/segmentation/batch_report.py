@@ -50,6 +50,9 @@ class FileReport:
     """What was assumed about the image, for people."""
     measurements: Measurements | None = None
     """What the labels hold; None if it failed."""
+    flicker: float | None = None
+    """Share of the labelled voxels that blink from slice to slice
+    (:func:`~napari_swin_umamba.segmentation.measure_flicker`); None without slices or labels."""
 
     @property
     def objects(self) -> int | None:
@@ -70,7 +73,7 @@ class FileReport:
             report["error"] = self.error
         else:
             report |= {"shape": list(self.shape), "notes": list(self.notes)}
-            found = {"objects": self.objects, "pixels": self.pixels}
+            found = {"objects": self.objects, "pixels": self.pixels, "flicker": self.flicker}
             report |= {name: value for name, value in found.items() if value is not None}
         return {**report, "seconds": round(self.seconds, 3)}
 

@@ -15,6 +15,7 @@ from napari_swin_umamba.images.image import Image
 from napari_swin_umamba.images.slices import SliceLayout
 from napari_swin_umamba.images.units import known_spacing
 from napari_swin_umamba.plan import Plan, SegmentationClass
+from napari_swin_umamba.segmentation.flicker import Flicker, measure_flicker
 from napari_swin_umamba.segmentation.inputs import SliceReport, as_array, checked_spacing
 from napari_swin_umamba.segmentation.layout import check_plane, resolve_layout
 from napari_swin_umamba.segmentation.linking import ObjectLinker
@@ -41,6 +42,13 @@ class Segmentation:
     """Of the model."""
     notes: tuple[str, ...] = ()
     """What was assumed about the image, one sentence each, for people."""
+    slice_axis: int | None = None
+    """Axis of the labels that slices follow; None for a plane and for films of planes."""
+
+    @property
+    def flicker(self) -> Flicker | None:
+        """How often labels blink from slice to slice; None where there are no slices in space."""
+        return None if self.slice_axis is None else measure_flicker(self.labels, self.slice_axis)
 
     @property
     def classes(self) -> tuple[SegmentationClass, ...]:
@@ -138,7 +146,12 @@ def segment(
             volumes, image, axes, spacing, slice_axis, on_progress, should_stop, on_slice
         )
         return Segmentation(
-            found.labels, found.probabilities, volumes.instances, model.plan, found.notes
+            found.labels,
+            found.probabilities,
+            volumes.instances,
+            model.plan,
+            found.notes,
+            found.slice_axis,
         )
     segmenter = PlaneSegmenter(model, device, mirror, overlap, objects, resample, probabilities)
     if axes is None or axes in IMAGE_AXES:
@@ -216,7 +229,12 @@ def _segment_slices(
         done += len(group)
     assert labels is not None
     return Segmentation(
-        labels, probabilities, segmenter.instances, segmenter.model.plan, tuple(notes)
+        labels,
+        probabilities,
+        segmenter.instances,
+        segmenter.model.plan,
+        tuple(notes),
+        None if _along_time(layout, axes) else layout.kept_axes.index(layout.fixed_axes[-1]),
     )
 
 

@@ -37,6 +37,8 @@ class VolumesResult:
     """``(classes, *labels.shape)``, float32, if asked for."""
     notes: tuple[str, ...]
     """What was assumed about the image, one sentence each, for people."""
+    slice_axis: int | None
+    """Axis of the labels that slices follow; None for planes."""
 
 
 def segment_volumes(
@@ -103,7 +105,8 @@ def segment_volumes(
                 on_slice(position, labels)
     assert run.labels is not None
     notes.update(dict.fromkeys(segmenter.fit.steps))
-    return VolumesResult(run.labels, run.probabilities, tuple(notes))
+    slices = None if along is None else layout.kept_axes.index(along)
+    return VolumesResult(run.labels, run.probabilities, tuple(notes), slices)
 
 
 def _volumes(layout: SliceLayout, along: int | None) -> Iterator[list[Position]]:

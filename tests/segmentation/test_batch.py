@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import imageio.v3 as iio
 import nibabel
@@ -30,6 +31,7 @@ from napari_swin_umamba.segmentation import (
     segment,
 )
 from napari_swin_umamba.segmentation.batch_report import FileStarted, TileDone
+from napari_swin_umamba.segmentation.channel_files import read_case
 
 
 def tiny_model(output: str) -> Model:
@@ -324,12 +326,12 @@ def test_an_image_too_large_for_memory(
     assert [bool(report.error) for report in summary.reports] == [False, True, False]
     assert "b.tif: this computer has too little memory for a tile" in str(summary.failed[0].error)
 
-    def read(path: Path, axes: str | None = None) -> Image:
-        if path.name == "b.tif":
+    def read(files: Sequence[Path], *how: Any) -> Image:
+        if files[0].name == "b.tif":
             raise error
-        return read_image(path, axes)
+        return read_case(files, *how)
 
-    monkeypatch.setattr("napari_swin_umamba.segmentation.batch.read_image", read)
+    monkeypatch.setattr("napari_swin_umamba.segmentation.batch.read_case", read)
     summary = run_batch(plan_batch([folder], tmp_path / "more"), model)
     assert [bool(report.error) for report in summary.reports] == [False, True, False]
     assert "b.tif takes more memory" in str(summary.failed[0].error)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from napari_swin_umamba.errors import InputError
-from napari_swin_umamba.segmentation import measure_flicker
+from napari_swin_umamba.segmentation import Model, measure_flicker, segment
 
 
 def test_growing_and_ending_is_no_flicker() -> None:
@@ -29,6 +31,17 @@ def test_what_appears_or_vanishes_for_one_slice_is() -> None:
     assert found.blinking.tolist() == [0, 1, 4, 1, 0]
     assert found.labelled.tolist() == [0, 9, 9, 8, 0]
     assert found.share == 6 / 26
+
+
+def test_volumes_have_one_and_planes_and_films_have_none(make_model: Callable[..., Model]) -> None:
+    model = make_model()
+    volume = np.random.default_rng(0).integers(0, 255, (4, 40, 33)).astype(np.uint8)
+    result = segment(volume, model, axes="ZYX", plane="Y", device="cpu")
+    assert result.slice_axis == 1
+    assert result.flicker is not None
+    assert result.flicker.share == measure_flicker(result.labels, 1).share
+    assert segment(volume, model, axes="TYX", device="cpu").flicker is None
+    assert segment(volume[0], model, axes="YX", device="cpu").flicker is None
 
 
 def test_without_labels_there_is_no_share() -> None:

@@ -175,6 +175,8 @@ class _Printer:
                 console().print(f"note: {note}", markup=False)
             if report.measurements is not None:
                 text = f"{report.input.name}: {report.measurements.summary()}"
+                if report.flicker is not None:
+                    text += f"; flicker {report.flicker:.2%}"
                 console().print(text, markup=False)
 
 
