@@ -4,8 +4,8 @@ from __future__ import annotations
 
 __all__ = ["Cancelled", "DownloadError", "InputError", "is_out_of_memory", "shown"]
 
-# Of torch: the allocator for the CPU (two wordings), CUDA and MPS.
-_NO_MEMORY = ("not enough memory", "can't allocate memory", "out of memory")
+# Of torch: the allocator for the CPU (two wordings), CUDA and MPS, cuBLAS and cuDNN.
+_NO_MEMORY = ("not enough memory", "can't allocate memory", "out of memory", "ALLOC_FAILED")
 
 
 class InputError(ValueError):

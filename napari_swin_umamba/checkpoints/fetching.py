@@ -238,9 +238,10 @@ def _check_tensors(path: Path) -> None:
 
 def _by_hand(published: PublishedWeights, url: str, reason: str) -> str:
     return (
-        f"cannot download {published.name} ({published.size / 1e6:.0f} MB) from {url}: {reason}. "
-        f"Without internet here, download {published.published_url} elsewhere and run "
-        f"'swin-umamba weights fetch {published.name} --from FILE', or save it as {published.path}"
+        f"cannot download {published.name} ({published.size / 1e6:.0f} MB) from {url}: "
+        f"{reason.rstrip('.')}. Without internet here, download {published.published_url} "
+        f"elsewhere and run 'swin-umamba weights fetch {published.name} --from FILE', or save it "
+        f"as {published.path}"
     )
 
 

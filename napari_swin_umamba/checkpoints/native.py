@@ -130,7 +130,7 @@ def _check_tensors(
             dtype, shape = entry["dtype"], tuple(int(size) for size in entry["shape"])
             start, stop = (int(offset) for offset in entry["data_offsets"])
             consistent = min(shape, default=1) >= 0 and stop - start == prod(shape) * sizes[dtype]
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             consistent = False
         if not consistent:
             raise InputError(f"the header of {path} is damaged at '{name}'; copy the file again")

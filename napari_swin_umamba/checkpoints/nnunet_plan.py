@@ -41,6 +41,7 @@ _READERS = {
     "Tiff3DIO": None,
 }
 """Readers of nnU-Net -> unit of the spacing that they give."""
+_MOST_LABELS = 65_535
 _COLOURS = (("r", "g", "b"), ("red", "green", "blue"))
 
 
@@ -94,7 +95,7 @@ def plan_from_nnunet(
         return Plan(
             architecture=TRAINERS[trainer],
             channels=channels,
-            rgb=_are_colours(channels),
+            rgb=reader == "NaturalImage2DIO" and _are_colours(channels),
             classes=classes,
             regions=regions,
             patch=tuple(int(size) for size in patch),
@@ -113,7 +114,7 @@ def plan_from_nnunet(
         raise InputError(
             f"the nnU-Net model cannot be used: {where}: {problem['msg']}".replace(": :", ":")
         ) from error
-    except (TypeError, ValueError, AttributeError) as error:
+    except (TypeError, ValueError, AttributeError, OverflowError, IndexError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(
@@ -190,6 +191,7 @@ def _normalization(plans: Mapping[str, Any], scheme: str, channel: int) -> Norma
 
 
 def _are_colours(channels: Sequence[Channel]) -> bool:
+    """Whether channels are those of a picture; other readers have a file for each channel."""
     names = tuple(channel.name.lower() for channel in channels)
     schemes = {channel.normalization.scheme for channel in channels}
     return len(channels) == 3 and (names in _COLOURS or schemes == {"rgb_to_01"})
@@ -222,6 +224,8 @@ def _regions(
             f"dataset.json has {len(names)} regions ({', '.join(names)}), and regions_class_order "
             f"names {len(order)} labels for them"
         )
+    if max(order) > _MOST_LABELS:
+        raise InputError(f"a region has the label {max(order):,}; {_MOST_LABELS} are the most")
     if len(set(order)) < len(order) or min(order) < 1:
         raise InputError(
             f"the regions_class_order {list(order)} of dataset.json gives two regions one label, "

@@ -38,6 +38,11 @@ __all__ = ["Checkpoint", "Described", "TensorRecord", "read_checkpoint"]
 _LARGEST_TREE = 64 * 2**20
 """Bytes of ``data.pkl``. A network of 1,000 tensors and its optimizer take 0.3 million."""
 _MOST_DIMENSIONS = 16
+_LARGEST_NUMBER = 2**40
+"""Numbers of a tensor; sizes and offsets."""
+_MOST_VALUES = 2_000_000
+"""Of a tree, each counted as often as it is referred to; a training's checkpoint has 10,000."""
+_DEEPEST = 64
 
 _STORAGES = {
     "DoubleStorage": ("float64", 8),
@@ -106,7 +111,8 @@ def _tensor(
     if (
         not isinstance(storage, _Storage)
         or not len(sizes) == len(steps) <= _MOST_DIMENSIONS
-        or not all(type(number) is int and number >= 0 for number in numbers)
+        or not all(type(number) is int and 0 <= number <= _LARGEST_NUMBER for number in numbers)
+        or prod(max(size, 1) for size in sizes) > _LARGEST_NUMBER
     ):
         raise ValueError("a tensor is described wrongly")
     return TensorRecord(storage.dtype, sizes, storage.key, offset, steps, storage.itemsize)
@@ -116,12 +122,18 @@ def _parameter(tensor: Any, *_gradient_and_hooks: Any) -> Any:
     return tensor
 
 
+def _ordered_dict(*items: Any) -> OrderedDict[Any, Any]:
+    if items:  # torch's come empty and are filled, which checks their keys
+        raise ValueError("an OrderedDict is described wrongly")
+    return OrderedDict()
+
+
 def _size(dimensions: Any = ()) -> tuple[Any, ...]:
     return tuple(dimensions)
 
 
 _ALLOWED: dict[str, Any] = {
-    "collections.OrderedDict": OrderedDict,
+    "collections.OrderedDict": _ordered_dict,
     "torch._utils._rebuild_tensor_v2": _tensor,
     "torch._utils._rebuild_parameter": _parameter,
     "torch.Size": _size,
@@ -135,6 +147,10 @@ _ALLOWED: dict[str, Any] = {
         for name in ("Float32", "Float64", "Int32", "Int64", "Bool")
     },
 }
+
+
+_PUBLIC = {"posix": "os", "nt": "os"}
+"""Modules by the names that people know them under."""
 
 
 class _Forbidden(Exception):  # noqa: N818 - leaves this module as an InputError
@@ -155,6 +171,7 @@ class _Unpickler(_PurePython):
         full = f"{module}.{name}"
         if full not in _ALLOWED:
             # torch.save writes a protocol of Python 2's time, with its names of modules.
+            module = _PUBLIC.get(module, module)
             raise _Forbidden(f"{IMPORT_MAPPING.get(module, module)}.{name}")
         return _ALLOWED[full]
 
@@ -173,10 +190,51 @@ class _Unpickler(_PurePython):
         elif type(target) is not OrderedDict:  # a state dict carries versions of its modules
             raise ValueError(f"a {type(target).__name__} has no state")
 
+    def load_setitem(self) -> None:
+        _check_keys(self.stack[-2:-1])
+        _PurePython.load_setitem(self)
+
+    def load_setitems(self) -> None:
+        _check_keys(self.stack[::2])
+        _PurePython.load_setitems(self)
+
+    def load_dict(self) -> None:
+        _check_keys(self.stack[::2])
+        _PurePython.load_dict(self)
+
+    def load_set(self) -> None:
+        raise ValueError("a model's checkpoint has no sets")
+
     dispatch[pickle.BUILD[0]] = load_build
+    dispatch[pickle.SETITEM[0]] = load_setitem
+    dispatch[pickle.SETITEMS[0]] = load_setitems
+    dispatch[pickle.DICT[0]] = load_dict
+    dispatch[pickle.EMPTY_SET[0]] = dispatch[pickle.FROZENSET[0]] = load_set
 
     def get_extension(self, code: int) -> NoReturn:
         raise _Forbidden(f"extension {code} of copyreg")
+
+
+def _check_keys(keys: list[Any]) -> None:
+    """Refuse keys that are not plain: hashing tuples of tuples of one tuple can take for ever."""
+    if not all(isinstance(key, str | int | float | None) for key in keys):
+        raise ValueError("a dictionary has keys that are neither names nor numbers")
+
+
+def _check_extent(tree: Any) -> None:
+    """Refuse a tree in which few bytes refer to each other so often that nobody can walk it."""
+    waiting, values = [(tree, 0)], 0
+    while waiting:
+        value, depth = waiting.pop()
+        values += 1
+        if values > _MOST_VALUES or depth > _DEEPEST:
+            raise ValueError("it has more values than a model's checkpoint")
+        if isinstance(value, dict):
+            waiting.extend((part, depth + 1) for part in value.values())
+        elif isinstance(value, list | tuple):
+            waiting.extend((part, depth + 1) for part in value)
+        elif isinstance(value, Described):
+            waiting.extend((part, depth + 1) for part in value.parts)
 
 
 class Checkpoint:
@@ -211,7 +269,8 @@ class Checkpoint:
                     member = f"{self._folder}/data/{record.key}"
                     buffers[record.key] = bytearray(_record(self.path, archive, member))
                 buffer, dtype = buffers[record.key], getattr(torch, record.dtype)
-                if record.extent * record.itemsize > len(buffer):
+                numbers = max(record.extent, prod(record.shape))
+                if numbers * record.itemsize > len(buffer):
                     raise _damaged(self.path, f"'{name}' is larger than what is stored")
                 if not prod(record.shape):
                     read[name] = torch.empty(record.shape, dtype=dtype)
@@ -253,7 +312,9 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 def _unpickle(path: Path, pickled: bytes) -> Any:
     try:
-        return _Unpickler(io.BytesIO(pickled)).load()
+        tree = _Unpickler(io.BytesIO(pickled)).load()
+        _check_extent(tree)
+        return tree
     except _Forbidden as error:
         raise InputError(
             f"{path} is refused: its pickle asks for {shown(str(error))}, which is not on the list "

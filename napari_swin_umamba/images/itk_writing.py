@@ -64,7 +64,7 @@ def write_itk(
     if segmentation and axes.startswith("T"):
         raise InputError(f"{name}: .seg.nrrd holds no film; use the ending .nrrd or .nii.gz")
     grid = like.grid or StoredGrid(tuple(reversed(range(len(axes.removeprefix("T"))))))
-    origin, spacing, direction = _itk_grid(path, like, grid)
+    origin, spacing, direction = _itk_grid(name, like, grid)
     stored = np.ascontiguousarray(file_order(labels, axes, grid.order))
     if segmentation and stored.ndim == 2:  # Slicer: "the spatial dimension must be still 3"
         stored = stored[np.newaxis]
@@ -99,7 +99,7 @@ def write_itk(
 
 
 def _itk_grid(
-    path: Path, like: Image, grid: StoredGrid
+    name: str, like: Image, grid: StoredGrid
 ) -> tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]:
     """Origin, spacing and direction along the file's axes, in millimetres."""
     rank = len(grid.order)
@@ -118,8 +118,8 @@ def _itk_grid(
     affine = reorder_columns(like.affine, inverse)
     if not is_orthogonal(affine):
         raise InputError(
-            f"{path.name}: the image's axes are not at right angles, which {path.suffix} cannot "
-            "hold; save it as NIfTI (.nii.gz)"
+            f"{name}: the image's axes are not at right angles, which this format cannot hold; "
+            "save it as NIfTI (.nii.gz)"
         )
     origin = tuple((affine[:rank, rank] * factor)[::-1].tolist())
     spacing = tuple(step * factor for step in spacing_of(affine))

@@ -68,6 +68,12 @@ def read_tiff(
         if axes is None and not described:
             stored, guess = _guessed(stored, array.shape)
             notes += guess
+        if axes is None and not described and stored.startswith("S") and len(stored) == 3:
+            note = (
+                f"{len(array)} planes are taken for colours, as the file says; if they are slices "
+                "or channels, say --axes ZYX or CYX"
+            )
+            notes += (note,)
         array, stored = _name_axes(path, array, stored, axes)
         colormap = series.keyframe.colormap
         # ImageJ stores a grey image shown in colour as a palette image: its indices are the
@@ -75,6 +81,10 @@ def read_tiff(
         if colormap is not None and not indices and not tif.is_imagej and "C" not in stored:
             array, stored = _apply_colormap(array, colormap), stored + "C"
         spacing, unit = read_spacing(tif, spatial_axes(stored))
+        if spacing is None and tif.is_ome and "PhysicalSize" in (tif.ome_metadata or ""):
+            notes += (
+                "the file's pixel sizes are not used: they are incomplete, or in no unit of length",
+            )
     return Image(array, stored, spacing, unit, path, notes)
 
 
@@ -142,7 +152,10 @@ def _name_axes(
                 f"axes '{given}' do not fit {path}: its shape is {array.shape} (--axes)"
             )
         stored = given
-    elif "S" in stored:  # samples of one pixel: colours, stored before or after the pixels
+    shape, letters = array.shape, stored
+    if (
+        given is None and "S" in stored
+    ):  # samples of one pixel: colours, stored before or after the pixels
         array = np.moveaxis(array, stored.index("S"), -1)
         stored = stored.replace("S", "") + "C"
     if len(set(stored)) == len(stored) and "YX" in stored and set(stored) <= set("TCZYX"):
@@ -157,9 +170,9 @@ def _name_axes(
             "colours (--axes)"
         )
     raise InputError(
-        f"{path} has axes {stored} and shape {array.shape}, which the file does not explain: save "
-        "it as an OME or ImageJ TIFF that names its axes, or say them (--axes), one letter each of "
-        "T, C, Z, Y, X"
+        f"{path} has axes {letters} and shape {shape}, which the file does not explain: save it as "
+        "an OME or ImageJ TIFF that names its axes, or say them in this order (--axes), one letter "
+        "each of T, C, Z, Y, X"
     )
 
 

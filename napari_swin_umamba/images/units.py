@@ -9,6 +9,7 @@ from typing import Any
 __all__ = ["is_time_unit", "known_spacing", "same_length_factor", "unit_name"]
 
 _METRES = {
+    "angstrom": 1e-10,
     "nanometer": 1e-9,
     "micrometer": 1e-6,
     "millimeter": 1e-3,
@@ -17,6 +18,7 @@ _METRES = {
     "meter": 1.0,
 }
 _SPELLINGS = {
+    "Å": "angstrom",
     "nm": "nanometer",
     "µm": "micrometer",  # micro sign
     "μm": "micrometer",  # Greek mu

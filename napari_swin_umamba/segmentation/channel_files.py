@@ -139,8 +139,8 @@ def _check_complete(name: str, found: dict[int, Path], plan: Plan) -> None:
     if missing:
         file = some.with_name(f"{name}_{missing[0]:04}{some.name[len(name) + 5 :]}")
         raise InputError(
-            f"{file} is missing: the model takes {count} channels ({names}), each a file beside "
-            f"{some.name}; give that file too"
+            f"{file} is not among the images: the model takes {count} channels ({names}), each a "
+            f"file beside {some.name}; give that file too"
         )
     if len(found) > count:
         raise InputError(

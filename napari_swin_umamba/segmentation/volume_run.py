@@ -10,7 +10,7 @@ import numpy as np
 
 from napari_swin_umamba.errors import InputError
 from napari_swin_umamba.images.axes import resolve_axes
-from napari_swin_umamba.images.image import Image
+from napari_swin_umamba.images.image import Image, StoredGrid
 from napari_swin_umamba.images.slices import Position, SliceLayout
 from napari_swin_umamba.images.units import known_spacing
 from napari_swin_umamba.segmentation.inputs import SliceReport, checked_spacing
@@ -85,7 +85,8 @@ def segment_volumes(
     known = given or known_spacing(image.spacing, len(spatial))
     layout, _ = resolve_layout(shape, axes, known, frame.slice_axis)
     if known and given is None and image.grid is not None and image.grid.nifti is not None:
-        known = single_precision(known)
+        known, note = _as_nnunet_reads(known, image.grid)
+        notes.update({note: None} if note else {})
     steps = dict(zip(spatial, known, strict=True)) if known else None
     run = _Run(segmenter, layout, on_progress, should_stop)
     along = axes.index(frame.slice_axis) if frame.slice_axis else None
@@ -107,6 +108,25 @@ def segment_volumes(
     notes.update(dict.fromkeys(segmenter.fit.steps))
     slices = None if along is None else layout.kept_axes.index(along)
     return VolumesResult(run.labels, run.probabilities, tuple(notes), slices)
+
+
+def _as_nnunet_reads(
+    spacing: tuple[float, ...], grid: StoredGrid
+) -> tuple[tuple[float, ...], str | None]:
+    """Spacing by a NIfTI header's ``pixdim``, and a word where its affine says otherwise.
+
+    nnU-Net's readers go by it (``get_zooms`` of nibabel, ``GetSpacing`` of SimpleITK); we place
+    images by the affine.
+    """
+    sizes = np.abs(np.asarray(grid.nifti["pixdim"][1:4], dtype=float))
+    stored = known_spacing([float(sizes[axis]) for axis in grid.order], len(spacing))
+    if stored is None or np.allclose(stored, spacing, rtol=1e-3):
+        return single_precision(spacing), None
+    affine, header = (" x ".join(f"{step:g}" for step in steps) for steps in (spacing, stored))
+    return single_precision(stored), (
+        f"the file says twice how large a voxel is, {affine} by its affine and {header} by its "
+        "pixdim; the model goes by pixdim, as nnU-Net does"
+    )
 
 
 def _volumes(layout: SliceLayout, along: int | None) -> Iterator[list[Position]]:

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import locale
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
+
+
+def execute(writer: sitk.ImageFileWriter, image: sitk.Image) -> None:
+    """Write, and undo what GDCM does to the locale: it leaves that of C, where text is ASCII."""
+    before = locale.setlocale(locale.LC_ALL)
+    try:
+        writer.Execute(image)
+    finally:
+        locale.setlocale(locale.LC_ALL, before)
 
 
 def write_series(
@@ -53,5 +63,5 @@ def write_series(
             one.SetMetaData(tag, value)
         # The names run against the slices.
         writer.SetFileName(str(folder / f"IM{uid[-1]}{(index * 7) % 11:02}{index}{ending}"))
-        writer.Execute(one)
+        execute(writer, one)
     return folder

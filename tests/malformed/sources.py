@@ -16,6 +16,8 @@ from PIL import Image as PillowImage
 
 import napari_swin_umamba
 
+from ..images.dicom_files import execute
+
 __all__ = ["SOURCES", "write_source"]
 
 _MODEL = Path(napari_swin_umamba.__file__).parent / "models" / "nuclei.safetensors"
@@ -48,7 +50,7 @@ def _dicom_folder(folder: Path) -> None:
         for tag, value in tags.items():
             image.SetMetaData(tag, value)
         writer.SetFileName(str(folder / f"{number}.dcm"))
-        writer.Execute(image)
+        execute(writer, image)
 
 
 def _zarr(version: int) -> Callable[[Path], None]:

@@ -61,7 +61,7 @@ def test_channels_in_a_folder_or_one_by_one_are_one_case(folder: Path, tmp_path:
 
 def test_a_missing_channel_is_named(folder: Path, tmp_path: Path) -> None:
     (folder / "liver_0001.nii.gz").unlink()
-    words = r"liver_0001\.nii\.gz is missing: the model takes 2 channels \(T1, T2\)"
+    words = r"liver_0001\.nii\.gz is not among the images: the model takes 2 channels \(T1, T2\)"
     with pytest.raises(InputError, match=words):
         plan_batch([folder], tmp_path / "out", plan=plan_of(2))
     write(folder / "liver_0001.nii.gz")

@@ -54,7 +54,7 @@ def test_channel_files(here: Path) -> None:
     assert nib.load("out/case.nii.gz").shape == (32, 32, 2)
     code, output = run(names[0], "-o", "other", "--model", "m2.safetensors")
     assert code == 2
-    assert "case_0001.nii.gz is missing: the model takes 2 channels (T1, T2)" in output
+    assert "case_0001.nii.gz is not among the images: the model takes 2 channels (T1, T2)" in output
     assert run(names[0], "-o", "one", "--model", "m1.safetensors")[0] == 0
     assert [file.name for file in (here / "one").iterdir()] == ["case.nii.gz"]
 
