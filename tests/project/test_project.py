@@ -94,8 +94,7 @@ def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
         ("format: 1\nkind: film\nclasses: []\n", "kind.*'film'"),
         ("format: 1\nkind: semantic\nclasses: []\ncolour: red\n", "colour"),
         (
-            "format: 1\nkind: semantic\nnext_class_id: 3\n"
-            "classes: [{id: 2, name: a}, {id: 2, name: b}]\n",
+            "{format: 1, kind: semantic, classes: [{id: 2, name: a}, {id: 2, name: b}]}",
             "class ids must differ: 2",
         ),
         ("format: 1\nkind: semantic\nclasses: [{id: 1, name: a}]\n", r"classes\.0\.id"),
