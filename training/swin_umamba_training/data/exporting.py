@@ -79,9 +79,10 @@ def export_nnunet(looked: Survey, folder: Path, on_case: OnCase | None = None) -
 def _ending(looked: Survey) -> str:
     endings = {suffix_of(file) for report in looked.reports for file in report.case.images}
     if len(endings) > 1:
+        several = ", ".join(sorted(endings))
         raise InputError(
-            f"a nnU-Net data set has one file format, these images have {', '.join(sorted(endings))}"
-            "; convert them to one before exporting"
+            f"a nnU-Net data set has one file format, these images have {several}; convert them "
+            "to one before exporting"
         )
     ending = endings.pop()
     if ending not in _LOSSLESS:

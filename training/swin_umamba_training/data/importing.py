@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
+from typing import Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,7 +55,7 @@ def import_dataset(
     if looked.source.kind == "project":
         raise InputError(f"{looked.source.path} is an annotation project already")
     names = _class_names(looked, class_names)
-    kind = "instances" if looked.instances else "semantic"
+    kind: Literal["instances", "semantic"] = "instances" if looked.instances else "semantic"
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder} is in use; choose a new or empty folder (-o)")
     # Made beside it and renamed at the end: a project that is there is whole.
@@ -100,9 +100,8 @@ def _import_case(project: Project, looked: Survey, report: CaseReport, copy: boo
     assert labels is not None
     # The grid of one file: channels in files of their own are no axis of it.
     grid = image if len(case.images) == 1 else read_image(case.images[0])
-    axis = report.slice_axis
-    assert axis in ("Z", "Y", "X", None)
-    added = project.add_image(case.images, replace(grid), case.name, axis, copy)
+    axis = cast('Literal["Z", "Y", "X"] | None', report.slice_axis)
+    added = project.add_image(case.images, grid, case.name, axis, copy)
     annotation = project.annotation(added.id)
     painted = _annotation_values(looked.rule.apply(labels))
     axes = added.label_axes
