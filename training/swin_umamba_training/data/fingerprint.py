@@ -257,13 +257,13 @@ def _class_stats(
 ) -> tuple[ClassStats, ...]:
     return tuple(
         ClassStats(
-            name=names.get(value, f"class {value}"),
+            name=names.get(value, f"class {value}" if index else "background"),
             value=value,
             share=sum(report.pixels.get(value, 0) for report in reports) / max(1, labelled),
             slices=sum(value in item.pixels for report in reports for item in report.slices),
             cases=sum(value in report.pixels for report in reports),
         )
-        for value in rule.values
+        for index, value in enumerate(rule.values)
     )
 
 
