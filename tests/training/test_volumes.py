@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from napari_swin_umamba import load_model
+from napari_swin_umamba import load_model, segment
 from napari_swin_umamba.errors import InputError
 from napari_swin_umamba.images import read_image, read_labels
 from napari_swin_umamba.project import Project
@@ -24,6 +24,7 @@ from swin_umamba_training.cli import app
 from swin_umamba_training.config import make_config
 from swin_umamba_training.data.exporting import export_nnunet
 from swin_umamba_training.data.importing import import_dataset
+from swin_umamba_training.data.preparing import choose_parts
 from swin_umamba_training.data.slice_store import ImageStore
 from swin_umamba_training.dataset import look_through, scan_dataset
 from swin_umamba_training.planning import make_plan
@@ -167,6 +168,7 @@ DISK_FULL = """
 import resource, sys
 from pathlib import Path
 from swin_umamba_training.config import make_config
+from swin_umamba_training.data.preparing import choose_parts
 from swin_umamba_training.data.slice_store import ImageStore
 from swin_umamba_training.dataset import scan_dataset
 from swin_umamba_training.planning import make_plan
@@ -339,6 +341,43 @@ def test_training_on_a_nnunet_data_set_by_folds(nnunet: Path) -> None:
     assert record["batch"] == 16
     assert all(name.endswith(":0-9") for name in record["validation_images"])
     assert json.loads((result.model.parent / "config.json").read_text())["batch"] == 16
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write")
+def test_a_project_that_cannot_be_written(painted: Project) -> None:
+    painted.folder.chmod(0o500)
+    try:
+        with pytest.raises(InputError, match="--val"):
+            train(config(painted.folder, patch=(32, 32), batch=2))
+    finally:
+        painted.folder.chmod(0o700)
+    assert not (painted.folder.parent / "run").exists()
+
+
+def test_two_trainings_that_begin_together(painted: Project) -> None:
+    dataset = scan_dataset(painted.folder)
+    first = choose_parts(dataset, config(painted.folder))
+    second = choose_parts(dataset, config(painted.folder, seed=5))
+    first[1]()
+    with pytest.raises(InputError, match="at the same time"):
+        second[1]()
+    assert choose_parts(dataset, config(painted.folder, seed=5))[0] == first[0]
+
+
+def test_the_plane_of_training_is_that_of_prediction(nnunet: Path, tmp_path: Path) -> None:
+    result = train(config(nnunet, plane="X", patch=(32, 32), batch=1, steps=1, val_every=1))
+    model = load_model(result.model)
+    assert model.plan.plane == "X"
+    image = read_image(nnunet / "imagesTr" / "box_0_0000.nii.gz")
+    array = image.array
+    seen: list[int] = []
+    labels = segment(
+        image, model, device="cpu", on_progress=lambda done, total: seen.append(total)
+    ).labels
+    assert labels.shape == array.shape
+    assert seen[-1] % 40 == 0  # slices along X, not the 10 along Z
+    by_hand = segment(array, model, axes="ZYX", plane="X", device="cpu").labels
+    np.testing.assert_array_equal(labels, by_hand)
 
 
 def vanish(project: Project) -> str:

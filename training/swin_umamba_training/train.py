@@ -103,8 +103,8 @@ def train(config: TrainConfig, on_event: OnEvent | None = None) -> TrainResult:
         torch.manual_seed(config.seed)
         start = prepare_start(dataset, config, _download_listener(on_event))
         config = with_batch(config, start.plan)
-        folder.create(config.overwrite)
         keep_roles()
+        folder.create(config.overwrite)
         _save_config(config, folder)
         with EventLog(folder.events, on_event) as log:
             notes = (*dataset.notes, *sizes, *start.notes, *([device_note] if device_note else []))

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
+from napari_swin_umamba.errors import InputError
 from napari_swin_umamba.plan import Plan
-from napari_swin_umamba.project import Project
+from napari_swin_umamba.project import FolderLock, Project, Roles
 from swin_umamba_training.config import TrainConfig
 from swin_umamba_training.data.fingerprint import default_batch
 from swin_umamba_training.data.slice_store import ImageStore
@@ -54,11 +55,27 @@ def choose_parts(dataset: Dataset, config: TrainConfig) -> tuple[Parts, Callable
         images[name] = labels.image.id
     before = project.roles
     parts, roles = split_by_roles(dataset.samples, images, before, config.val_fraction, config.seed)
-    return parts, _nothing if roles == before else lambda: project.save_roles(roles)
+    if roles == before:
+        return parts, _nothing
+    return parts, lambda: _keep_roles(project, before, roles)
 
 
 def _nothing() -> None:
     pass
+
+
+def _keep_roles(project: Project, before: Roles, roles: Roles) -> None:
+    """Write down what is held out, unless another run did so in the meantime."""
+    try:
+        with FolderLock(project.folder, "roles", "beginning a training"):
+            if project.roles != before:
+                raise InputError("another training of it began at the same time; start again")
+            project.save_roles(roles)
+    except InputError as error:
+        raise InputError(
+            f"what is held out cannot be written down in the project: {error}; or choose it "
+            "yourself (--val)"
+        ) from error
 
 
 def with_batch(config: TrainConfig, plan: Plan) -> TrainConfig:

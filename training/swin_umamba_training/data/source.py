@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_swin_umamba.errors import InputError
 from napari_swin_umamba.project import Annotation, Project
 from swin_umamba_training.data.problems import Problem
 from swin_umamba_training.targets import IGNORE
@@ -109,11 +110,6 @@ def find_source(path: Path, ignore: int | None = None) -> Source:
     -------
     Source
         With a problem if the folder is none of these, or its description is wrong.
-
-    Raises
-    ------
-    InputError
-        A project cannot be opened.
     """
     from swin_umamba_training.data.annotations import project_source
     from swin_umamba_training.data.nnunet import nnunet_source
@@ -127,7 +123,11 @@ def find_source(path: Path, ignore: int | None = None) -> Source:
         )
         return Source(path, "pairs", problems=(Problem("no-folder", message, (str(path),)),))
     if Project.is_project(path):
-        return project_source(path)
+        try:
+            return project_source(path)
+        except InputError as error:
+            files = (str(path / "project.yaml"),)
+            return Source(path, "project", problems=(Problem("project-file", str(error), files),))
     if (path / "dataset.json").exists() or (path / "imagesTr").is_dir():
         return nnunet_source(path)
     return pairs_source(path, ignore)
