@@ -81,6 +81,7 @@ class Project:
         folder: str | os.PathLike[str],
         kind: Literal["semantic", "instances"],
         classes: Sequence[str] = (),
+        channel_names: Sequence[str] = (),
     ) -> Project:
         """Make a new project.
 
@@ -92,6 +93,8 @@ class Project:
             ``"semantic"``: annotations hold classes. ``"instances"``: they number objects.
         classes
             Names of the classes, from id 2 on; of the one kind of objects (default ``object``).
+        channel_names
+            What the channels of all images show, if that is known.
 
         Raises
         ------
@@ -107,7 +110,12 @@ class Project:
             items = tuple(
                 ProjectClass(id=FIRST_CLASS + index, name=name) for index, name in enumerate(names)
             )
-            settings = Settings(kind=kind, classes=items, next_class_id=FIRST_CLASS + len(items))
+            settings = Settings(
+                kind=kind,
+                classes=items,
+                next_class_id=FIRST_CLASS + len(items),
+                channel_names=tuple(channel_names),
+            )
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"cannot make {path}: {error.strerror or error}") from error

@@ -149,6 +149,8 @@ class Settings(_Strict):
     classes: tuple[ProjectClass, ...]
     next_class_id: int = Field(default=FIRST_CLASS, ge=FIRST_CLASS)
     """Id of the next new class; larger than any id that there ever was."""
+    channel_names: tuple[str, ...] = ()
+    """What the channels of all images show, such as ``CT``; empty: nobody said."""
     images: tuple[ImageReference, ...] = ()
 
     @model_validator(mode="after")

@@ -256,6 +256,7 @@ def test_to_a_project_and_back(nnunet: Path, tmp_path: Path) -> None:
     folder = export_nnunet(look_through(project.folder), tmp_path / "Dataset009_Back")
     described = json.loads((folder / "dataset.json").read_text())
     assert described["labels"] == {"background": 0, "core": 1, "third": 2, "ignore": 3}
+    assert described["channel_names"] == {"0": "CT"}
     assert described["numTraining"] == 6
     original = tmp_path / "away" / "imagesTr" / "box_0_0000.nii.gz"
     assert (folder / "imagesTr" / "box_0_0000.nii.gz").read_bytes() == original.read_bytes()

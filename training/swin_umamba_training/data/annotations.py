@@ -67,5 +67,6 @@ def project_source(path: Path) -> Source:
         instances=project.settings.kind == "instances",
         background=BACKGROUND,
         unknown=UNLABELLED,
+        channel_names=project.settings.channel_names or None,
         problems=tuple(problems),
     )

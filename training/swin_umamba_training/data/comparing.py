@@ -91,7 +91,7 @@ def _channels(source: Source, reports: Sequence[CaseReport]) -> list[Problem]:
         if not wrong:
             return []
         message = (
-            f"dataset.json declares {wanted} channels ({', '.join(source.channel_names)}), but "
+            f"{source.path} declares {wanted} channels ({', '.join(source.channel_names)}), but "
             f"{listed_files(_images(wrong))} {'has' if len(wrong) == 1 else 'have'} "
             f"{wrong[0].channels}"
         )

@@ -63,7 +63,7 @@ def import_dataset(
     try:
         if partial.exists():
             shutil.rmtree(partial)
-        project = Project.create(partial, kind, names)
+        project = Project.create(partial, kind, names, looked.source.channel_names or ())
         for index, report in enumerate(looked.reports):
             if on_case is not None:
                 on_case(index, len(looked.reports), report.name)
