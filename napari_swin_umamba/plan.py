@@ -169,6 +169,9 @@ class Plan(_Frozen):
     """Row and column spacing of the training images, in ``unit``; None if unknown."""
     unit: str | None = None
     """Unit of ``spacing``, for example ``"micrometer"`` or ``"millimeter"``."""
+    plane: Literal["Z", "Y", "X"] | None = None
+    """Axis that training volumes were cut along, where it was chosen by a person; None: along the
+    coarsest axis of each volume."""
     output: Literal["semantic", "boundary"] = "semantic"
     """``semantic``: labels are class ids. ``boundary``: class 1 is the interior of objects,
     class 2 their boundary, and labels number the objects."""

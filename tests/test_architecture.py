@@ -24,7 +24,8 @@ MAY_IMPORT = {
     "checkpoints": {"network"},
     "images": set(),
     "segmentation": {"checkpoints", "images", "network"},
-    "plugin": {"segmentation", "checkpoints", "images"},
+    "project": {"images"},
+    "plugin": {"segmentation", "project", "checkpoints", "images"},
 }
 
 
@@ -106,12 +107,17 @@ def test_running_a_model_needs_no_window_and_no_training() -> None:
     assert not top_level(loaded) & (WINDOW_TOOLKITS | {"lightning", "swin_umamba_training"})
 
 
+def test_a_project_needs_no_torch_and_no_window() -> None:
+    loaded = top_level(modules_after("import napari_swin_umamba.project"))
+    assert not loaded & (WINDOW_TOOLKITS | {"torch", "scipy", "skimage", "swin_umamba_training"})
+
+
 def test_the_command_line_needs_no_window() -> None:
     loaded = top_level(modules_after("import swin_umamba_training.cli"))
     assert not loaded & WINDOW_TOOLKITS
 
 
-@pytest.mark.parametrize("part", ["network", "checkpoints", "images", "segmentation"])
+@pytest.mark.parametrize("part", ["network", "checkpoints", "images", "segmentation", "project"])
 def test_each_part_can_be_imported_first(part: str) -> None:
     loaded = modules_after(f"import napari_swin_umamba.{part}")
     others = {name for name in MAY_IMPORT if f"napari_swin_umamba.{name}" in loaded}

@@ -189,6 +189,8 @@ def _segment_slices(
     given = checked_spacing(spacing, count)
     known = given or known_spacing(image.spacing, count)
     unit = image.unit if given is None else None
+    if slice_axis is None and count == 3:
+        slice_axis = segmenter.model.plan.plane
     layout, plane_spacing = resolve_layout(image.array.shape, axes, known, slice_axis)
     per_plane = segmenter.tiles(layout.plane_shape, plane_spacing, unit)
     linker = ObjectLinker() if segmenter.instances and not _along_time(layout, axes) else None

@@ -48,3 +48,11 @@ def make_dataset(tmp_path: Path) -> MakeDataset:
         return folder
 
     return make
+
+
+@pytest.fixture(autouse=True)
+def slices_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Slices go to a folder of the test, not to the cache of the person who runs it."""
+    folder = tmp_path / "slices"
+    monkeypatch.setattr("swin_umamba_training.data.slice_store.store_folder", lambda: folder)
+    return folder

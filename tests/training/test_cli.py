@@ -29,6 +29,7 @@ COMMANDS = (
     *([], ["train"], ["segment"], ["evaluate"], ["doctor"]),
     *(["models"], ["models", "list"], ["models", "info"]),
     *(["weights"], ["weights", "list"], ["weights", "fetch"]),
+    *(["data"], ["data", "check"], ["data", "import"], ["data", "export"]),
 )
 
 

@@ -148,7 +148,7 @@ def stack(folder: Path) -> None:
 
 
 BAD = {
-    "a volume": (stack, r"z\.tif has axes ZYX and shape \(3, 64, 72\); training takes 2D"),
+    "a volume and one plane of it": (stack, r"z\.png is 64 x 72 pixels, its.* 3 x 64 x 72"),
     "no masks folder": (lambda f: (remove_masks(f), (f / "masks").rmdir()), "no folder masks/"),
     "no masks": (remove_masks, "no masks"),
     "text renamed .png": (spoil("images/cell1.png", b"not an image"), r"cell1\.png"),

@@ -93,19 +93,6 @@ def test_rare_classes_are_sought(make_dataset) -> None:
     assert hits > 0.3
 
 
-def test_store_keeps_what_fits_and_reads_the_rest_again(make_dataset) -> None:
-    folder = make_dataset()
-    store, plan, _ = prepare(folder)
-    dataset = scan_dataset(folder)
-    size = sum(part.nbytes for part in store[0])
-    small = ImageStore(dataset.samples, dataset, plan, cache_bytes=2 * size)
-    for index in (0, 1, 2, 3, 0, 0):
-        assert all(np.array_equal(a, b) for a, b in zip(small[index], store[index], strict=True))
-    assert small[0][0] is small[0][0]
-    none = ImageStore(dataset.samples, dataset, plan, cache_bytes=0)
-    assert none[0][0] is not none[0][0]
-
-
 @pytest.mark.parametrize("patch", [(30, 32), (0, 32)])
 def test_patch_must_be_multiples_of_32(make_dataset, patch: tuple[int, int]) -> None:
     with pytest.raises(ValueError, match="--patch: must be multiples of 32"):

@@ -48,7 +48,7 @@ class TrainConfig(_Settings):
     """One training run, complete: with the data, this is all it depends on."""
 
     dataset: Path
-    """Folder with ``images/`` and ``masks/``."""
+    """Folder with ``images/`` and ``masks/``, nnU-Net raw folder, or annotation project."""
     run: Path
     """Folder for the model, its curves and its events."""
     overwrite: bool = False
@@ -67,8 +67,8 @@ class TrainConfig(_Settings):
     """Stop after this time, whatever the number of steps."""
     patch: tuple[int, int] | None = None
     """Height and width of training patches in pixels; by default up to 256, by image size."""
-    batch: int = Field(4, ge=1, le=4096)
-    """Patches in a step."""
+    batch: int = Field(0, ge=0, le=4096)
+    """Patches in a step; 0: by the size of the patch."""
     seed: int = Field(0, ge=0, lt=2**64)
     """Decides start weights, validation images, patches and augmentation."""
 
@@ -76,8 +76,19 @@ class TrainConfig(_Settings):
     """Masks number objects (True) or hold classes (False); None: decide from the masks."""
     class_names: tuple[str, ...] = ()
     """Names of the foreground classes in the order of their values, or of the one object kind."""
-    normalization: Literal["percentile", "zscore", "rgb_to_01", "none"] = "percentile"
-    """How intensities are scaled, each channel of each image by itself."""
+    normalization: Literal["auto", "percentile", "zscore", "ct", "rgb_to_01", "none"] = "auto"
+    """How intensities are scaled, each channel of each image by itself; ``ct``: all images alike,
+    from the foreground's intensities. ``auto``: as the channel's name says, else percentile."""
+    plane: Literal["Z", "Y", "X"] | None = None
+    """Axis that volumes are cut along; by default the coarsest of most of them."""
+    spacing: tuple[float, float] | None = None
+    """Row and column spacing that slices are resampled to; by default they stay as they are."""
+    ignore: int | None = Field(None, ge=1)
+    """Image/mask pairs: mask value of pixels that nobody labelled."""
+    fold: int | None = Field(None, ge=0)
+    """Cross-validation: which of `folds` parts is held out, from 0."""
+    folds: int = Field(5, ge=2, le=1000)
+    """Cross-validation: number of parts."""
     val: tuple[str, ...] = ()
     """Names of validation images, or a text file with one per line; by default drawn."""
     val_fraction: float = Field(0.2, ge=0, lt=1)
@@ -107,8 +118,19 @@ class TrainConfig(_Settings):
             raise ValueError(f"must be at most {MAX_PATCH} pixels, not {patch[0]}x{patch[1]}")
         return patch
 
+    @field_validator("spacing")
+    @classmethod
+    def _check_spacing(cls, spacing: tuple[float, float] | None) -> tuple[float, float] | None:
+        if spacing and min(spacing) <= 0:
+            raise ValueError(f"must be above 0, not {spacing[0]:g}x{spacing[1]:g}")
+        return spacing
+
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if self.fold is not None and self.fold >= self.folds:
+            raise ValueError(f"--fold counts from 0: it must be below --folds {self.folds}")
+        if self.fold is not None and self.val:
+            raise ValueError("--fold and --val both choose what is held out: leave one out")
         if self.accept_hash and self.init != "imagenet":
             raise ValueError("--accept-hash is about downloaded weights: use it with imagenet")
         return self

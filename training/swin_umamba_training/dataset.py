@@ -1,50 +1,51 @@
-"""A data set for training: a folder with ``images/`` and ``masks/``, checked before any work.
+"""A data set for training: recognised, checked before any work, and listed slice by slice.
 
-    DATASET/
-      images/  case1.png  case2.tif ...
-      masks/   case1.png  case2.png ...     same names, whatever the suffix
-
-Everything is read once at the start, so that what is wrong with a file is said before the
-first step and not after an hour; a training run then reads images as it needs them.
+Everything is read once at the start, so that what is wrong with a file is said before the first
+step and not after an hour. Pixels are not kept: see :mod:`swin_umamba_training.data.slice_store`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from napari_swin_umamba.errors import InputError
-from napari_swin_umamba.images import (
-    IMAGE_AXES,
-    Image,
-    channels_first,
-    read_image,
-    read_labels,
-)
-from swin_umamba_training.folders import files_by_name
-from swin_umamba_training.targets import (
-    MIN_OBJECT_PIXELS,
-    MaskSummary,
-    are_instances,
-    class_values,
-    summarize_mask,
-)
+from napari_swin_umamba.images.slices import Position
+from napari_swin_umamba.images.units import same_length_factor
+from swin_umamba_training.data.fingerprint import Fingerprint, common_spacing, take_fingerprint
+from swin_umamba_training.data.problems import raise_errors
+from swin_umamba_training.data.source import ClassSpec, LabelRule, find_source
+from swin_umamba_training.data.splitting import split
+from swin_umamba_training.data.survey import CaseReport, OnCase, SliceReport, Survey, survey
+from swin_umamba_training.targets import MIN_OBJECT_PIXELS
 
-__all__ = ["Dataset", "Sample", "check_objects", "read_pair", "scan_dataset", "split"]
+__all__ = [
+    "Dataset",
+    "Sample",
+    "check_objects",
+    "from_survey",
+    "look_through",
+    "scan_dataset",
+    "split",
+]
 
 
 @dataclass(frozen=True)
 class Sample:
-    """An image and its mask."""
+    """A slice, or a 2D image."""
 
     name: str
-    image: Path
-    mask: Path
+    """That of the case; of a slice, ``CASE:NUMBER``."""
+    case: str
+    """Name of the case it belongs to."""
+    position: Position = ()
+    """Which slice of the case."""
+    place: int | None = None
+    """Number along the axis on which neighbours look alike; None: it has no neighbours."""
     shape: tuple[int, int] = (0, 0)
+    """Rows and columns as they are trained on."""
     objects: int = 0
     """Foreground values in the mask."""
     small: int = 0
@@ -65,238 +66,171 @@ class Dataset:
     """Channels of the images; 3 if some are RGB and others grey."""
     rgb: bool
     spacing: tuple[float, float] | None
-    """Median row and column spacing, where all images know theirs."""
+    """Row and column spacing: what was asked for, or the median where all images know theirs."""
     unit: str | None
     notes: tuple[str, ...] = field(default=())
     """What was assumed or left out, for people."""
+    kind: str = "pairs"
+    """``pairs``, ``nnunet`` or ``project``."""
+    fingerprint: Fingerprint | None = None
+    reports: Mapping[str, CaseReport] = field(default_factory=dict)
+    """What is known of each case, by its name."""
+    rule: LabelRule = LabelRule(())
+    """How values of label images become what is trained on."""
+    classes: tuple[ClassSpec, ...] | None = None
+    """Classes that the data set declares, background first; None: those in the masks."""
+    channel_names: tuple[str, ...] = ()
+    plane: str | None = None
+    """Axis that volumes are cut along."""
 
 
-def scan_dataset(path: Path, instances: bool | None = None) -> Dataset:
+def scan_dataset(
+    path: Path,
+    instances: bool | None = None,
+    plane: str | None = None,
+    spacing: tuple[float, float] | None = None,
+    ignore: int | None = None,
+    on_case: OnCase | None = None,
+) -> Dataset:
     """Read and check every image and mask of a data set.
 
     Parameters
     ----------
     path
-        Folder with ``images/`` and ``masks/``.
+        Folder with ``images/`` and ``masks/``, nnU-Net raw folder, or annotation project.
     instances
-        Whether masks number objects; None: decide from what they hold.
+        Whether masks number objects; None: as declared, or decided from what they hold.
+    plane
+        Axis that volumes are cut along; None: the coarsest of most of them.
+    spacing
+        Row and column spacing that slices are resampled to; None: they stay as they are.
+    ignore
+        Image/mask pairs: mask value of pixels that nobody labelled.
+    on_case
+        Told about the progress.
 
     Raises
     ------
-    InputError
-        Names the file that cannot be used, or what the folder lacks.
+    DatasetProblems
+        An :class:`InputError` that lists everything that is wrong.
     """
-    samples, notes = _pair_files(path)
-    heads: list[_Head] = []
-    summaries: list[MaskSummary] = []
-    checked = []
-    for sample in samples:
-        image, mask = read_pair(sample)
-        summary = summarize_mask(sample.mask.name, mask)
-        summaries.append(summary)
-        checked.append(
-            replace(sample, shape=mask.shape, objects=summary.labels, small=summary.small)
-        )
-        heads.append(_look_at(image))
-    channels, rgb = _common_channels(heads)
-    _check_values(path, summaries)
-    if instances is None:
-        instances = are_instances(summaries)
-        notes.append(_describe(summaries, instances))
-    values = () if instances else class_values(summaries)
-    if values and values != tuple(range(len(values))):
-        notes.append(f"mask values {_listed(values)} are taken as classes 0…{len(values) - 1}")
-    spacing, unit = _common_spacing(heads)
-    return Dataset(
-        path, tuple(checked), instances, values, channels, rgb, spacing, unit, tuple(notes)
-    )
+    looked = look_through(path, instances, plane, ignore, on_case)
+    raise_errors(looked.problems)
+    return from_survey(looked, spacing)
 
 
-def _pair_files(path: Path) -> tuple[list[Sample], list[str]]:
-    """Images with a mask of the same name, in the order of their names."""
-    if not path.is_dir():
-        what = "is a file" if path.exists() else "does not exist"
-        raise InputError(
-            f"the data set {path} {what}; give a folder with images/ and masks/ (DATASET)"
-        )
-    files = {}
-    for part in ("images", "masks"):
-        if not (path / part).is_dir():
-            raise InputError(f"the data set {path} has no folder {part}/; put the {part} there")
-        files[part] = files_by_name(path / part)
-    images, masks = files["images"], files["masks"]
-    orphans = sorted(masks.keys() - images.keys())
-    if orphans:
-        raise InputError(
-            f"{masks[orphans[0]]} has no image of the same name in {path / 'images'} "
-            f"({len(orphans)} of {len(masks)} masks); rename or move it"
-        )
-    if not masks:
-        raise InputError(
-            f"the data set {path} has no masks; put a PNG or TIFF for each image in masks/"
-        )
-    unpainted = sorted(images.keys() - masks.keys())
-    notes = [f"{len(unpainted)} images have no mask and are left out"] if unpainted else []
-    return [Sample(name, images[name], masks[name]) for name in sorted(masks)], notes
+def look_through(
+    path: Path,
+    instances: bool | None = None,
+    plane: str | None = None,
+    ignore: int | None = None,
+    on_case: OnCase | None = None,
+) -> Survey:
+    """Look through a data set, all volumes cut along one axis; see :func:`scan_dataset`."""
+    source = find_source(path, ignore)
+    looked = survey(source, instances, plane, on_case)
+    axes = Counter(report.slice_axis for report in looked.reports if report.slice_axis)
+    if plane is None and len(axes) > 1:
+        looked = survey(source, instances, axes.most_common(1)[0][0], on_case)
+    return looked
 
 
-def read_pair(sample: Sample) -> tuple[Image, NDArray[np.integer]]:
-    """Read an image and its mask, which must be of one size."""
-    image = read_image(sample.image)
-    if image.axes not in IMAGE_AXES:
-        raise InputError(
-            f"{sample.image} has axes {image.axes} and shape {image.array.shape}; training takes "
-            "2D images: save planes of it as files"
-        )
-    mask = read_labels(sample.mask)
-    size = channels_first(image.array, image.axes).shape[1:]
-    if mask.shape != size:
-        raise InputError(
-            f"the mask {sample.mask} is {_pixels(mask.shape)} pixels, "
-            f"its image {sample.image.name} {_pixels(size)}; they must be of one size"
-        )
-    return image, mask
-
-
-@dataclass(frozen=True)
-class _Head:
-    """What is kept of an image that was looked at."""
-
-    path: Path | None
-    channels: int
-    colour: bool
-    spacing: tuple[float, ...] | None
-    unit: str | None
-
-
-def _look_at(image: Image) -> _Head:
-    """Check an image's values, and count its channels; transparency is none."""
-    if image.array.dtype.kind == "f" and not np.isfinite(image.array).all():
-        bad = int((~np.isfinite(image.array)).sum())
-        raise InputError(f"{image.path}: {bad:,} values are NaN or infinite; replace them")
-    channels = len(channels_first(image.array, image.axes))
-    colour = image.axes == "YXC"
-    return _Head(
-        image.path, min(channels, 3) if colour else channels, colour, image.spacing, image.unit
-    )
-
-
-def _common_channels(heads: Sequence[_Head]) -> tuple[int, bool]:
-    """Channels that all images have, and whether they are colours; grey ones may join these."""
-    colour = [head for head in heads if head.colour]
-    if colour and all(head.colour or head.channels == 1 for head in heads):
-        return 3, True
-    first = heads[0]
-    other = next(
-        (h for h in heads if (h.channels, h.colour) != (first.channels, first.colour)), None
-    )
-    if other is not None:
-        raise InputError(
-            f"images differ in their channels: {first.path} has {_channels(first)}, "
-            f"{other.path} has {_channels(other)}; give all the same"
-        )
-    return first.channels, False
-
-
-def _channels(head: _Head) -> str:
-    return "colours" if head.colour else f"{head.channels} channel{'s' * (head.channels > 1)}"
-
-
-def _check_values(path: Path, summaries: Sequence[MaskSummary]) -> None:
-    values = {value for summary in summaries for value in summary.values}
-    if len(values) == 1:
-        raise InputError(
-            f"every mask in {path / 'masks'} holds only the value {values.pop()}: "
-            "there is nothing to tell apart; paint at least one object and some background (0)"
-        )
-
-
-def _describe(summaries: Sequence[MaskSummary], instances: bool) -> str:
-    if instances:
-        most = max(summary.labels for summary in summaries)
-        return f"masks number objects, up to {most} in one (if not so: --semantic)"
-    return "mask values are classes (if they number objects: --instances)"
-
-
-def _common_spacing(heads: Sequence[_Head]) -> tuple[tuple[float, float] | None, str | None]:
-    """Median spacing of the images, if all know it in one unit."""
-    spacings = [head.spacing for head in heads if head.spacing is not None]
-    units = {head.unit for head in heads}
-    if len(spacings) < len(heads) or len(units) > 1:
-        return None, None
-    row, column = np.median(np.asarray(spacings, float), axis=0)
-    return (float(row), float(column)), units.pop()
-
-
-def _pixels(shape: Sequence[int]) -> str:
-    return " x ".join(str(size) for size in shape)
-
-
-def _listed(values: Sequence[int], limit: int = 6) -> str:
-    shown = ", ".join(str(value) for value in values[:limit])
-    return shown + (", …" if len(values) > limit else "")
-
-
-def split(
-    samples: Sequence[Sample], val: Sequence[str], fraction: float, seed: int
-) -> tuple[tuple[Sample, ...], tuple[Sample, ...]]:
-    """Part a data set into training and validation images.
+def from_survey(looked: Survey, spacing: tuple[float, float] | None = None) -> Dataset:
+    """Make a data set of what was found.
 
     Parameters
     ----------
-    samples
-        All images.
-    val
-        Names of the validation images, or text files that list one name per line. If empty,
-        images are drawn.
-    fraction
-        Share to draw, at least one image; 0 for none.
-    seed
-        Decides which are drawn.
-
-    Returns
-    -------
-    tuple
-        Training samples, validation samples, both in the order given.
+    looked
+        Without errors.
+    spacing
+        As for :func:`scan_dataset`.
 
     Raises
     ------
     InputError
-        A name is unknown, or no image is left to train on.
+        Slices are to be resampled, and a case does not know its spacing.
     """
-    known = {sample.name for sample in samples}
-    # "a3.png" is as clear as "a3"
-    names = {name if name in known else Path(name).stem for name in _listed_names(val)}
-    unknown = sorted(names - known)
-    if unknown:
-        raise InputError(f"no image named '{unknown[0]}' in the data set (--val)")
-    if not val and fraction > 0:
-        if len(samples) < 2:
-            raise InputError(
-                "one image cannot be split into training and validation; add a second one, "
-                "or train without validation (--val-fraction 0)"
-            )
-        count = min(max(1, round(fraction * len(samples))), len(samples) - 1)
-        drawn = np.random.default_rng([seed, 0]).choice(len(samples), count, replace=False)
-        names = {samples[index].name for index in drawn}
-    training = tuple(sample for sample in samples if sample.name not in names)
-    if not training:
-        raise InputError("all images are held out for validation, none is left to train on (--val)")
-    return training, tuple(sample for sample in samples if sample.name in names)
+    source, reports = looked.source, looked.reports
+    rgb = any(report.colours for report in reports)
+    channels = 3 if rgb else reports[0].channels
+    names = source.channel_names or _channel_names(channels, rgb)
+    classes = {item.value: item.name for item in source.classes or ()}
+    fingerprint = take_fingerprint(source.kind, reports, looked.rule, classes, names)
+    known, _, unit = common_spacing(reports)
+    samples = [
+        _sample(report, item, spacing, unit)
+        for report in reports
+        for item in report.slices
+        if any(map(looked.rule.known, item.pixels))
+    ]
+    warnings = [p.message for p in looked.problems if p.severity == "warning"]
+    return Dataset(
+        path=source.path,
+        samples=tuple(samples),
+        instances=looked.instances,
+        values=looked.rule.values,
+        channels=channels,
+        rgb=rgb,
+        spacing=spacing or known,
+        unit=unit,
+        notes=(*warnings, *looked.notes),
+        kind=source.kind,
+        fingerprint=fingerprint,
+        reports={report.name: report for report in reports},
+        rule=looked.rule,
+        classes=source.classes,
+        channel_names=tuple(names),
+        plane=fingerprint.plane,
+    )
 
 
-def _listed_names(val: Sequence[str]) -> set[str]:
-    names: set[str] = set()
-    for entry in val:
-        if entry.endswith(".txt"):
-            try:
-                lines = Path(entry).read_text(encoding="utf-8").splitlines()
-            except (OSError, UnicodeDecodeError) as error:
-                raise InputError(f"cannot read the list {entry} (--val): {error}") from error
-            names.update(line.strip() for line in lines if line.strip())
-        else:
-            names.add(entry)
-    return names
+def _channel_names(channels: int, rgb: bool) -> tuple[str, ...]:
+    if rgb:
+        return ("red", "green", "blue")
+    if channels == 1:
+        return ("intensity",)
+    return tuple(f"channel {index + 1}" for index in range(channels))
+
+
+def _sample(
+    report: CaseReport,
+    item: SliceReport,
+    spacing: tuple[float, float] | None,
+    unit: str | None,
+) -> Sample:
+    fixed = [a for a in report.axes if a not in "C"]
+    in_plane = [a for a in fixed if a in "ZYX" and a != report.slice_axis]
+    fixed = [a for a in fixed if a not in in_plane]
+    name, place = report.name, None
+    if fixed:
+        along = report.slice_axis or fixed[0]
+        place = item.position[fixed.index(along)]
+        name = f"{name}:{':'.join(str(number) for number in item.position)}"
+    shape = report.plane_shape
+    if spacing is not None:
+        shape = _resampled(report, spacing, unit)
+    return Sample(name, report.name, item.position, place, shape, item.objects, item.small)
+
+
+def _resampled(
+    report: CaseReport, spacing: tuple[float, float], unit: str | None
+) -> tuple[int, int]:
+    if report.plane_spacing is None:
+        raise InputError(
+            f"{report.case.images[0]} does not say how large its pixels are, so it cannot be "
+            "resampled; leave out --spacing, or write the pixel size into the file"
+        )
+    factor = same_length_factor(report.unit, unit)
+    rows, columns = (
+        max(1, round(size * own * factor / wanted))
+        for size, own, wanted in zip(report.plane_shape, report.plane_spacing, spacing, strict=True)
+    )
+    if rows * columns > 2**28:
+        raise InputError(
+            f"at a spacing of {spacing[0]:g} x {spacing[1]:g} the slices of {report.name} would "
+            f"have {rows:,} x {columns:,} pixels; is --spacing right?"
+        )
+    return rows, columns
 
 
 def check_objects(training: Sequence[Sample], validation: Sequence[Sample]) -> tuple[str, ...]:

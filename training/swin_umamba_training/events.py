@@ -7,7 +7,9 @@ file; it needs no connection to the training process, nor does training wait for
 =============  ===================================================================================
 ``start``      ``arch``, ``init``, ``device``, ``steps`` (or null), ``minutes`` (or null),
                ``training_images``, ``validation_images``, ``classes``, ``patch``, ``batch``,
-               ``seed``, ``pid``, ``notes``
+               ``seed``, ``pid``, ``notes``, ``fingerprint`` (see
+               :class:`swin_umamba_training.data.fingerprint.Fingerprint`)
+``slices``     ``done``, ``total``, ``case``: slices are written to the cache
 ``step``       ``step``, ``loss``, ``learning_rate``, ``progress`` (0…1), ``seconds``
 ``validation`` ``step``, ``loss``, ``val_loss``, ``score``, ``best``, ``dice`` (by class name),
                and ``f1`` where objects are numbered

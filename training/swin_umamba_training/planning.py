@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 
-import numpy as np
 import torch
 from pydantic import JsonValue
 
@@ -22,19 +20,18 @@ from napari_swin_umamba.checkpoints.imagenet import check_takes_imagenet
 from napari_swin_umamba.errors import InputError
 from napari_swin_umamba.network import ARCHITECTURES, build_network
 from napari_swin_umamba.plan import (
-    PATCH_MULTIPLE,
     Channel,
     Normalization,
     Plan,
     SegmentationClass,
 )
 from swin_umamba_training.config import TrainConfig
+from swin_umamba_training.data.fingerprint import Fingerprint, default_patch, normalization_for
 from swin_umamba_training.dataset import Dataset
 
 __all__ = ["Start", "check_architecture", "make_plan", "prepare_start"]
 
 DEFAULT_ARCHITECTURE = "swin-umamba-d"
-_LARGEST_DEFAULT_PATCH = 256
 
 
 @dataclass
@@ -145,14 +142,16 @@ def make_plan(dataset: Dataset, config: TrainConfig, start: Plan | None = None) 
     InputError
         The data set does not fit the start model, or what was asked for does not fit the data.
     """
+    assert dataset.fingerprint is not None
     return Plan(
         architecture=_architecture(config, start),
         channels=_channels(dataset, config, start),
         rgb=start.rgb if start else dataset.rgb,
         classes=_classes(dataset, config),
-        patch=config.patch or (start.patch if start else _default_patch(dataset)),
+        patch=config.patch or (start.patch if start else default_patch(dataset.fingerprint)),
         spacing=dataset.spacing,
         unit=dataset.unit,
+        plane=config.plane,
         output="boundary" if dataset.instances else "semantic",
     )
 
@@ -197,20 +196,35 @@ def _channels(dataset: Dataset, config: TrainConfig, start: Plan | None) -> tupl
             f"{start.in_channels} ({', '.join(channel.name for channel in start.channels)}); "
             "choose another one (--init)"
         )
-    names = [f"channel {index + 1}" for index in range(dataset.channels)]
-    if dataset.rgb:
-        names = ["red", "green", "blue"]
-    elif dataset.channels == 1:
-        names = ["intensity"]
-    scheme = Normalization(scheme=config.normalization)
-    return tuple(Channel(name=name, normalization=scheme) for name in names)
+    assert dataset.fingerprint is not None
+    return tuple(
+        Channel(name=name, normalization=_normalization(dataset.fingerprint, index, config))
+        for index, name in enumerate(dataset.channel_names)
+    )
+
+
+def _normalization(fingerprint: Fingerprint, channel: int, config: TrainConfig) -> Normalization:
+    if config.normalization == "auto":
+        return normalization_for(fingerprint, channel)
+    if config.normalization != "ct":
+        return Normalization(scheme=config.normalization)
+    stats = fingerprint.channels[channel]
+    if stats.low >= stats.high:
+        raise InputError(
+            f"channel '{stats.name}' has one intensity only ({stats.low:g}), which gives no scale "
+            "(--normalization ct)"
+        )
+    return Normalization(
+        scheme="ct", lower=stats.low, upper=stats.high, mean=stats.mean, std=stats.std
+    )
 
 
 def _classes(dataset: Dataset, config: TrainConfig) -> tuple[SegmentationClass, ...]:
     if dataset.instances:
         if len(config.class_names) > 1:
             raise InputError("masks that number objects have one kind of object (--class-names)")
-        kind = config.class_names[0] if config.class_names else "object"
+        declared = dataset.classes[-1].name if dataset.classes else "object"
+        kind = config.class_names[0] if config.class_names else declared
         names = ["background", f"{kind} interior", f"{kind} boundary"]
     else:
         count = len(dataset.values) - 1
@@ -218,21 +232,20 @@ def _classes(dataset: Dataset, config: TrainConfig) -> tuple[SegmentationClass, 
             raise InputError(
                 f"{len(config.class_names)} names for {count} foreground classes (--class-names)"
             )
-        given = config.class_names or [f"class {value}" for value in dataset.values[1:]]
+        declared_names = {item.value: item.name for item in dataset.classes or ()}
+        given = config.class_names or [
+            declared_names.get(value, f"class {value}") for value in dataset.values[1:]
+        ]
         names = ["background", *given]
     if len(set(names)) < len(names):
         raise InputError("class names must differ, and none may be 'background' (--class-names)")
-    return tuple(SegmentationClass(id=index, name=name) for index, name in enumerate(names))
-
-
-def _default_patch(dataset: Dataset) -> tuple[int, int]:
-    """The median image size rounded up to multiples of 32, at most 256."""
-    median = np.median([sample.shape for sample in dataset.samples], axis=0)
-    height, width = (
-        min(_LARGEST_DEFAULT_PATCH, math.ceil(size / PATCH_MULTIPLE) * PATCH_MULTIPLE)
-        for size in median
+    colors = ["" for _ in names]
+    if dataset.classes and not dataset.instances:
+        colors = ["", *(item.color for item in dataset.classes[1:])]
+    return tuple(
+        SegmentationClass(id=index, name=name, color=color)
+        for index, (name, color) in enumerate(zip(names, colors, strict=True))
     )
-    return height, width
 
 
 def _take_weights(network: torch.nn.Module, model: Model) -> tuple[str, ...]:

@@ -6,7 +6,6 @@ of step `step` is always the same (docs/decisions/0020-steps-not-epochs.md).
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,76 +15,17 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
 from napari_swin_umamba.plan import Plan
-from napari_swin_umamba.segmentation import preprocess
-from swin_umamba_training import dataset as data
 from swin_umamba_training.augmentation import augment_intensity, cut_patch, mirror
 from swin_umamba_training.config import TrainConfig
-from swin_umamba_training.dataset import Sample, read_pair
-from swin_umamba_training.targets import boundary_target, drop_small_objects
+from swin_umamba_training.data.slice_store import ImageStore
+from swin_umamba_training.targets import boundary_target
 
 __all__ = ["ImageStore", "PatchDataset", "patch_loader"]
 
-CACHE_BYTES = 2 * 1024**3
-"""Prepared images kept in memory by each process."""
 FOREGROUND_SHARE = 1 / 3
 """Share of the patches whose middle is a painted object or class."""
-ImageAndLabels = tuple[NDArray[np.float32], NDArray[np.int32]]
 
 _PATCH, _ORDER = 1, 2  # keep the random streams of patches and of the order of images apart
-
-
-class ImageStore(Dataset[ImageAndLabels]):
-    """Images as the network takes them, read when first asked for and kept while there is room.
-
-    Parameters
-    ----------
-    samples
-        What can be asked for, by position.
-    dataset
-        How masks are to be read.
-    plan
-        How images are prepared.
-    cache_bytes
-        Memory for prepared images.
-    """
-
-    def __init__(
-        self,
-        samples: Sequence[Sample],
-        dataset: data.Dataset,
-        plan: Plan,
-        cache_bytes: int = CACHE_BYTES,
-    ) -> None:
-        self.samples = tuple(samples)
-        self._dataset = dataset
-        self._plan = plan
-        self._room = cache_bytes
-        self._cache: OrderedDict[int, ImageAndLabels] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self.samples)
-
-    def __getitem__(self, index: int) -> ImageAndLabels:
-        """Image ``(C, Y, X)`` float32, and labels ``(Y, X)`` int32: classes or object numbers."""
-        if index in self._cache:
-            self._cache.move_to_end(index)
-            return self._cache[index]
-        pair = self._read(self.samples[index])
-        size = sum(part.nbytes for part in pair)
-        while self._cache and self._room < size:
-            _, old = self._cache.popitem(last=False)
-            self._room += sum(part.nbytes for part in old)
-        if self._room >= size:
-            self._room -= size
-            self._cache[index] = pair
-        return pair
-
-    def _read(self, sample: Sample) -> ImageAndLabels:
-        image, mask = read_pair(sample)
-        prepared = preprocess(image.array, image.axes, self._plan)
-        if self._dataset.instances:
-            return prepared, drop_small_objects(mask.astype(np.int32), self._plan.min_object_pixels)
-        return prepared, np.searchsorted(self._dataset.values, mask).astype(np.int32)
 
 
 class PatchDataset(Dataset[tuple[torch.Tensor, torch.Tensor]]):

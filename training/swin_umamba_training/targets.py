@@ -130,9 +130,12 @@ def class_values(summaries: Iterable[MaskSummary]) -> tuple[int, ...]:
 
 
 def drop_small_objects(labels: NDArray[np.int32], min_pixels: int) -> NDArray[np.int32]:
-    """Set instances of fewer than `min_pixels` pixels to background, ``(Y, X)`` to ``(Y, X)``."""
+    """Set instances of fewer than `min_pixels` pixels to background, ``(Y, X)`` to ``(Y, X)``.
+
+    :data:`IGNORE` is no instance and stays.
+    """
     values, compact, counts = np.unique(labels, return_inverse=True, return_counts=True)
-    values[counts < min_pixels] = 0
+    values[(counts < min_pixels) & (values > 0)] = 0
     return values[compact].reshape(labels.shape).astype(np.int32)
 
 

@@ -24,13 +24,21 @@ from napari_swin_umamba.files import atomic_path
 from napari_swin_umamba.plan import PATCH_MULTIPLE
 from napari_swin_umamba.segmentation import resolve_device
 from swin_umamba_training.config import TrainConfig
-from swin_umamba_training.dataset import Dataset, Sample, check_objects, scan_dataset, split
+from swin_umamba_training.data.preparing import (
+    choose_parts,
+    describe_data,
+    prepare_stores,
+    with_batch,
+)
+from swin_umamba_training.data.slice_store import ImageStore
+from swin_umamba_training.data.splitting import Parts
+from swin_umamba_training.dataset import Dataset, check_objects, scan_dataset
 from swin_umamba_training.events import EventLog, OnEvent
 from swin_umamba_training.module import SegmentationModule
 from swin_umamba_training.planning import Start, check_architecture, prepare_start
 from swin_umamba_training.recorder import RunClock, RunRecorder
 from swin_umamba_training.run_folder import RunFolder
-from swin_umamba_training.sampling import ImageStore, patch_loader
+from swin_umamba_training.sampling import patch_loader
 
 __all__ = ["TrainResult", "train"]
 
@@ -86,24 +94,29 @@ def train(config: TrainConfig, on_event: OnEvent | None = None) -> TrainResult:
     device, device_note = resolve_device(config.device)
     if config.arch is not None:
         check_architecture(config.arch)
-    dataset = scan_dataset(config.dataset, config.instances)
-    parts = split(dataset.samples, config.val, config.val_fraction, config.seed)
+    dataset = scan_dataset(
+        config.dataset, config.instances, config.plane, config.spacing, config.ignore
+    )
+    parts, keep_roles = choose_parts(dataset, config)
     sizes = check_objects(*parts) if dataset.instances else ()
     with _quiet(), torch.random.fork_rng(devices=None if device.type == "cuda" else []):
         torch.manual_seed(config.seed)
         start = prepare_start(dataset, config, _download_listener(on_event))
+        config = with_batch(config, start.plan)
+        keep_roles()
         folder.create(config.overwrite)
         _save_config(config, folder)
         with EventLog(folder.events, on_event) as log:
             notes = (*dataset.notes, *sizes, *start.notes, *([device_note] if device_note else []))
-            _announce(log, config, start, parts, device, notes)
+            _announce(log, config, start, parts, device, notes, dataset)
+            stores = prepare_stores(parts, dataset, start.plan, log)
             if device.type == "cpu":
                 _warm_up(start)
             clock = RunClock(config)
             model = _describe(config, dataset, start, parts)
             recorder = RunRecorder(folder, log, clock, config, model)
             try:
-                _fit(config, dataset, start, parts, device, clock, recorder)
+                _fit(config, start, stores, device, clock, recorder)
             except SystemExit as error:  # what Lightning makes of Ctrl-C
                 raise KeyboardInterrupt from error
             result = TrainResult(
@@ -146,20 +159,16 @@ def _download_listener(on_event: OnEvent | None) -> OnProgress | None:
     return listen
 
 
-Split = tuple[tuple[Sample, ...], tuple[Sample, ...]]
-
-
 def _fit(
     config: TrainConfig,
-    dataset: Dataset,
     start: Start,
-    parts: Split,
+    stores: tuple[ImageStore, ImageStore],
     device: torch.device,
     clock: RunClock,
     recorder: RunRecorder,
 ) -> None:
     """Run Lightning's loop, of which only loop, device handling and clipping are used."""
-    training, validation = (ImageStore(part, dataset, start.plan) for part in parts)
+    training, validation = stores
     module = SegmentationModule(start.network, start.plan, config, lambda: clock.progress)
     trainer = lightning.Trainer(
         accelerator=device.type,
@@ -205,9 +214,10 @@ def _announce(
     log: EventLog,
     config: TrainConfig,
     start: Start,
-    parts: Split,
+    parts: Parts,
     device: torch.device,
     notes: tuple[str, ...],
+    dataset: Dataset,
 ) -> None:
     plan = start.plan
     log.write(
@@ -219,6 +229,7 @@ def _announce(
         minutes=config.minutes,
         training_images=len(parts[0]),
         validation_images=len(parts[1]),
+        fingerprint=dataset.fingerprint.model_dump(mode="json") if dataset.fingerprint else None,
         classes=[item.name for item in plan.classes],
         patch=list(plan.patch),
         batch=config.batch,
@@ -228,11 +239,11 @@ def _announce(
     )
 
 
-def _describe(config: TrainConfig, dataset: Dataset, start: Start, parts: Split) -> Model:
+def _describe(config: TrainConfig, dataset: Dataset, start: Start, parts: Parts) -> Model:
     """The model as it will be saved: its network is the one in training."""
     training: dict[str, JsonValue] = {
         "images": len(parts[0]),
-        "validation_images": [sample.name for sample in parts[1]],
+        **describe_data(dataset, parts, config),
         "init": config.init,
         "seed": config.seed,
         "batch": config.batch,

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from swin_umamba_training.cli import doctor, evaluate, models, segment, train, weights
+from swin_umamba_training.cli import data, doctor, evaluate, models, segment, train, weights
 from swin_umamba_training.cli.shared import OneLineErrors, print_line
 
 __all__ = ["app"]
@@ -21,6 +21,9 @@ swin-umamba segment cell.png -o labels.tif --model nuclei
 
 Train a model on images/ and masks/ in cells/, for five minutes:
 swin-umamba train cells/ -o run1 --arch swin-umamba-d-tiny --minutes 5
+
+See what is wrong with a data set:
+swin-umamba data check cells/
 
 Score labels:
 swin-umamba evaluate labels/ truth/ --metric f1
@@ -39,6 +42,7 @@ app = typer.Typer(
 app.command("segment", no_args_is_help=True, epilog=segment.EPILOG)(segment.segment)
 app.command("train", no_args_is_help=True, epilog=train.EPILOG)(train.train)
 app.command("evaluate", no_args_is_help=True, epilog=evaluate.EPILOG)(evaluate.evaluate)
+app.add_typer(data.app, name="data")
 app.add_typer(models.app, name="models")
 app.add_typer(weights.app, name="weights")
 app.command("doctor", epilog=doctor.EPILOG)(doctor.doctor)

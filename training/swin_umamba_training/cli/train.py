@@ -11,8 +11,10 @@ import typer
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from napari_swin_umamba.errors import InputError
+from swin_umamba_training.cli.data import print_problems
 from swin_umamba_training.cli.shared import (
     EXIT_FAILED,
+    EXIT_USAGE,
     AcceptHashOption,
     DeviceOption,
     JsonOption,
@@ -38,7 +40,11 @@ swin-umamba train cells/ -o run2 --init run1/model.safetensors
 Choose the validation images:
 swin-umamba train cells/ -o run3 --val a3 --val b7
 
-DATASET holds images/ and masks/ with files of the same names (PNG, JPEG, TIFF).
+One of five folds of a nnU-Net data set:
+swin-umamba train nnUNet_raw/Dataset004_Hippocampus -o fold0 --fold 0
+
+DATASET holds images/ and masks/ with files of the same names (PNG, JPEG, TIFF, NIfTI,
+NRRD, MetaImage), or is a nnU-Net raw folder or an annotation project.
 Masks hold classes (0 is background), or number objects (0 is background).
 With few objects per image both are possible: then add --instances or --semantic.
 
@@ -49,7 +55,10 @@ events.jsonl and last.ckpt. A file named stop in it ends the run.
 
 @user_errors
 def train(
-    dataset: Annotated[Path, typer.Argument(help="Folder with images/ and masks/.")],
+    dataset: Annotated[
+        Path,
+        typer.Argument(help="images/ and masks/, a nnU-Net raw folder, or an annotation project."),
+    ],
     run: Annotated[
         Path,
         typer.Option(
@@ -84,7 +93,9 @@ def train(
             metavar="SIZE|HxW", help="Patch in pixels, multiples of 32. Default: up to 256."
         ),
     ] = None,
-    batch: Annotated[int, typer.Option(help="Patches in a step.")] = 4,
+    batch: Annotated[
+        int, typer.Option(help="Patches in a step. Default (0): 2 to 16, by the patch.")
+    ] = 0,
     seed: Annotated[int, typer.Option(help="Same seed, same model (on one machine).")] = 0,
     instances: Annotated[
         bool | None,
@@ -99,18 +110,40 @@ def train(
         typer.Option(metavar="A,B,...", help="Names of the foreground classes, by value."),
     ] = None,
     normalization: Annotated[
-        str, typer.Option(help="Of intensities: percentile, zscore, rgb_to_01 or none.")
-    ] = "percentile",
+        str,
+        typer.Option(
+            help="Of intensities: percentile, zscore, ct, rgb_to_01 or none; auto: ct for "
+            "channels named CT, else percentile."
+        ),
+    ] = "auto",
+    plane: Annotated[
+        str | None,
+        typer.Option(help="Axis volumes are cut along: Z, Y or X. Default: the coarsest."),
+    ] = None,
+    spacing: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE|ROWxCOLUMN", help="Pixel size to resample to. Default: as they are."
+        ),
+    ] = None,
+    ignore: Annotated[
+        int | None, typer.Option(help="Masks in masks/: value of pixels that nobody labelled.")
+    ] = None,
     val: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME|LIST.txt",
-            help="Validation image (repeatable), or a text file of names. Default: drawn.",
+            help="Validation image or CASE:FIRST-LAST slice (repeatable), or a text file of "
+            "names. Default: drawn.",
         ),
     ] = None,
     val_fraction: Annotated[
         float, typer.Option(help="Share of images drawn for validation; 0 for none.")
     ] = 0.2,
+    fold: Annotated[
+        int | None, typer.Option(help="Cross-validation: the part held out, 0 to --folds minus 1.")
+    ] = None,
+    folds: Annotated[int, typer.Option(help="Cross-validation: number of parts.")] = 5,
     val_every: Annotated[
         int | None, typer.Option(help="Steps between validations. Default: a tenth of the run.")
     ] = None,
@@ -127,7 +160,7 @@ def train(
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Train a model on a folder of images and masks."""
+    """Train a model on annotated images or volumes."""
     from swin_umamba_training.config import make_config
 
     config = make_config(
@@ -146,6 +179,11 @@ def train(
         normalization=normalization,
         val=tuple(val or ()),
         val_fraction=val_fraction,
+        plane=plane.upper() if plane else None,
+        spacing=_parse_spacing(spacing),
+        ignore=ignore,
+        fold=fold,
+        folds=folds,
         val_every=val_every,
         learning_rate=learning_rate,
         workers=workers,
@@ -154,17 +192,32 @@ def train(
     )
     with ExitStack() as stack:
         on_event = print_json if json else stack.enter_context(TrainingProgress()).on_event
+        from swin_umamba_training.data.problems import DatasetProblems
         from swin_umamba_training.module import TrainingDiverged
         from swin_umamba_training.train import train as run_training
 
         try:
             result = run_training(config, on_event)
+        except DatasetProblems as error:
+            stack.close()
+            print_problems(error.problems)
+            raise typer.Exit(EXIT_USAGE) from error
         except TrainingDiverged as error:
             stack.close()
             report_error(str(error))
             raise typer.Exit(EXIT_FAILED) from error
     if not json:
         print_line(str(result.model))
+
+
+def _parse_spacing(text: str | None) -> tuple[float, float] | None:
+    if text is None:
+        return None
+    try:
+        row, _, column = text.lower().partition("x")
+        return float(row), float(column or row)
+    except ValueError as error:
+        raise InputError(f"--spacing: give one number or ROWxCOLUMN, not '{text}'") from error
 
 
 def _parse_patch(text: str | None) -> tuple[int, int] | None:
@@ -206,6 +259,9 @@ class TrainingProgress:
         kind = event["event"]
         if kind == "start":
             self._print_start(event)
+        elif kind == "slices":
+            status = f"{event['case']} ({event['done']} of {event['total']})"
+            self._progress.update(self._task, description="preparing slices", status=status)
         elif kind == "download":
             self._show_download(event)
         elif kind == "step":

@@ -1,0 +1,45 @@
+"""Annotation projects: a folder that holds classes, images by reference, and what was painted.
+
+::
+
+    PROJECT/
+      project.yaml                 kind, classes with ids that never change, images (settings.py)
+      roles.json                   which blocks of slices are held out (roles.py)
+      images/                      files that were copied into the project
+      annotations/IMAGE/z00012.tif a painted slice (annotation.py)
+      annotations/IMAGE/z00012.complete   what is unpainted there is background
+      .locks/                      who works on the project (lock.py)
+
+Every file is replaced whole or not at all, so a program that dies at any moment leaves the project
+as it was after some earlier write. A reader needs no lock.
+"""
+
+from napari_swin_umamba.project.annotation import Annotation
+from napari_swin_umamba.project.lock import FolderLock, LockedError
+from napari_swin_umamba.project.project import Project, hash_file
+from napari_swin_umamba.project.roles import Roles
+from napari_swin_umamba.project.settings import (
+    BACKGROUND,
+    FIRST_CLASS,
+    UNLABELLED,
+    FileReference,
+    ImageReference,
+    ProjectClass,
+    Settings,
+)
+
+__all__ = [
+    "BACKGROUND",
+    "FIRST_CLASS",
+    "UNLABELLED",
+    "Annotation",
+    "FileReference",
+    "FolderLock",
+    "ImageReference",
+    "LockedError",
+    "Project",
+    "ProjectClass",
+    "Roles",
+    "Settings",
+    "hash_file",
+]

@@ -1,0 +1,113 @@
+"""Which slices are trained on and which held out: settled once, by blocks, and kept.
+
+A slice once trained on is never held out, nor the other way round, so scores of one model and the
+next may be compared. Neighbouring slices look alike, therefore a role is that of a whole block of
+them (a whole image, where there are no slices).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from napari_swin_umamba.errors import InputError
+from napari_swin_umamba.files import atomic_path
+
+__all__ = ["BLOCK", "Block", "Role", "Roles"]
+
+BLOCK = 8
+"""Slices of a block."""
+Role = Literal["train", "held_out"]
+Block = tuple[str, int]
+"""Id of an image, and which of its blocks: slice number // :data:`BLOCK`; 0 in a 2D image."""
+
+
+class Roles(BaseModel):
+    """The whole of ``roles.json``. Immutable: :meth:`assigned` returns a new one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal[1] = 1
+    block: int = Field(default=BLOCK, ge=1)
+    """Slices of a block, when the project was begun."""
+    images: Mapping[str, Mapping[int, Role]] = Field(default_factory=dict)
+    """For each image, the role of each block that has one."""
+
+    def role(self, block: Block) -> Role | None:
+        """Role of a block; None if it has none yet."""
+        image, index = block
+        return self.images.get(image, {}).get(index)
+
+    def block_of(self, image: str, place: int | None) -> Block:
+        """Block of a slice.
+
+        Parameters
+        ----------
+        image
+            Id of the image.
+        place
+            Slice number along :attr:`ImageReference.block_axis`; None in a 2D image.
+        """
+        return image, (place or 0) // self.block
+
+    def assigned(self, roles: Mapping[Block, Role]) -> Roles:
+        """Return these roles and others.
+
+        Parameters
+        ----------
+        roles
+            Of blocks that have none yet.
+
+        Raises
+        ------
+        InputError
+            A block would change its role.
+        """
+        images = {image: dict(blocks) for image, blocks in self.images.items()}
+        for (image, index), role in roles.items():
+            known = images.setdefault(image, {}).setdefault(index, role)
+            if known != role:
+                raise InputError(
+                    f"block {index} of '{image}' is '{known}' and cannot become '{role}': a slice "
+                    "once trained on is never held out, nor the other way round"
+                )
+        return self.model_copy(update={"images": images})
+
+    def known(self, blocks: Iterable[Block], role: Role) -> list[Block]:
+        """Those of some blocks that have a role."""
+        return [block for block in blocks if self.role(block) == role]
+
+    @classmethod
+    def read(cls, path: Path) -> Roles:
+        """Read ``roles.json``; without such a file, no block has a role.
+
+        Raises
+        ------
+        InputError
+            The file cannot be read.
+        """
+        try:
+            return cls.model_validate_json(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return cls()
+        except OSError as error:
+            raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+        except (ValidationError, UnicodeDecodeError) as error:
+            raise InputError(
+                f"{path} cannot be read: it is damaged or made by a newer version; mend it or "
+                "restore it from a copy (without it, scores before and after do not compare)"
+            ) from error
+
+    def write(self, path: Path) -> None:
+        """Write ``roles.json`` whole or not at all.
+
+        Raises
+        ------
+        InputError
+            The disk refuses.
+        """
+        with atomic_path(path, overwrite=True) as temporary:
+            temporary.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
