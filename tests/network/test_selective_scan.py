@@ -19,6 +19,7 @@ from napari_swin_umamba.errors import InputError
 from napari_swin_umamba.network.selective_scan import (
     active_backend,
     backends,
+    obstacles,
     reference,
     selective_scan_2d,
     self_check,
@@ -283,7 +284,7 @@ def test_the_operator_keeps_torchs_rules() -> None:
     for channels in (16, 17):
         inputs = [x.float().requires_grad_() for x in draw_inputs(4, 5, channels=channels)]
 
-        torch.library.opcheck(_scan, (*inputs, "numba", True))
+        torch.library.opcheck(_scan, (*inputs, "numba", True, torch.float32))
 
 
 def test_torch_compile_sees_one_node() -> None:
@@ -367,15 +368,14 @@ class TestChoiceOfBackend:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.delenv(backends.ENVIRONMENT_VARIABLE, raising=False)
-        monkeypatch.setattr(backends, "_has_numba", lambda: False)
+        monkeypatch.setattr(obstacles, "_installed", lambda module: False)
         backends._warn_slow.cache_clear()
-        device = torch.device("cpu")
-        with pytest.warns(RuntimeWarning, match="slow reference form: Numba is not installed"):
-            backends.resolve_backend(device, None, steps=128 * 128)
+        with pytest.warns(RuntimeWarning, match="is slow: Numba is not installed"):
+            assert backends.resolve_backend("cpu", None, 128 * 128) == "torch"
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            backends.resolve_backend(device, None, steps=128 * 128)
-            backends.resolve_backend(device, "reference", steps=128 * 128)
+            backends.resolve_backend("cpu", None, 128 * 128)
+            backends.resolve_backend("cpu", "reference", 128 * 128)
 
 
 def test_self_check_passes_and_names_the_backend() -> None:
