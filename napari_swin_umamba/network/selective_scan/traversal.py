@@ -44,5 +44,5 @@ def put_back(y: Tensor, height: int, width: int) -> Tensor:
     """Sum ``(B, 4, L, D)`` over the traversals, each value at its pixel: ``(B, H, W, D)``."""
     rows, columns = y[:, 0] + y[:, 2].flip(1), y[:, 1] + y[:, 3].flip(1)
     turned: Tensor = columns.unflatten(1, (width, height)).transpose(1, 2)
-    y: Tensor = rows.unflatten(1, (height, width)) + turned
-    return y
+    total: Tensor = rows.unflatten(1, (height, width)) + turned
+    return total

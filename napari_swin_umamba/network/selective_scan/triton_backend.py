@@ -170,6 +170,7 @@ class _Scan:
             self.size,
             self.plan.chunks,
             self.plan.length,
+            1,
         )
 
     @property

@@ -8,6 +8,8 @@ state enters a chunk is found as in the forward pass: by summaries, carried over
 Nothing is added up atomically, so results do not change between runs.
 
 Tiles are ``(N / 4, D / 8, 4, 8)``: the 32 threads of a warp lie over 4 states and 8 channels.
+``unit`` is 1, which Triton is not told: knowing that channels are neighbours, it would lay the tiles
+out otherwise.
 """
 
 import triton
@@ -107,7 +109,7 @@ def walk_back(
     return g_h, g_rate + g_exponent * delta, g_skip + gy * value
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["unit"])
 def backward_kernel(
     g_y,
     u,
@@ -129,6 +131,7 @@ def backward_kernel(
     size,
     chunks,
     length,
+    unit,
     groups,
     blocks_per_group,
     items,
@@ -171,7 +174,7 @@ def backward_kernel(
     columns = rank + 2 * size
     notes_per_chunk = (length + 3) // 4
     notes = scratch + tl.program_id(0).to(tl.int64) * notes_per_chunk * TILE
-    notes = notes + n * (D_HIGH * D_LOW) + own_d
+    notes = notes + n * (D_HIGH * D_LOW) + own_d * unit
 
     for item in range(tl.program_id(0), items, tl.num_programs(0)):
         group = item % groups
@@ -188,11 +191,11 @@ def backward_kernel(
             mask_d = d < channels
             mask = (n < size) & mask_d
             skip_d = tl.load(skip + d, mask=d < tl.where(pair == 0, channels, 0), other=0.0)
-            for half in tl.static_range(2):
+            for half in range(2):
                 k = pair + 2 * half
                 through = skip_d * (1 - half)
-                rate = tl.load(rates + (k * size + n) * channels + d, mask=mask, other=0.0)
-                at = (((sample * 4 + k) * chunks + chunk) * size + n) * channels + d
+                rate = tl.load(rates + (k * size + n) * channels + d * unit, mask=mask, other=0.0)
+                at = (((sample * 4 + k) * chunks + chunk) * size + n) * channels + d * unit
                 h = tl.zeros((N_HIGH, D_HIGH, N_LOW, D_LOW), tl.float32)
                 g_h = tl.zeros((N_HIGH, D_HIGH, N_LOW, D_LOW), tl.float32)
                 if not FROM_ZERO:
@@ -200,7 +203,7 @@ def backward_kernel(
                     g_h = tl.load(carries + at, mask=mask, other=0.0)
                 base = sample * pixels
                 start = first + half * (steps - 1)
-                sign: tl.constexpr = 1 - 2 * half
+                sign = 1 - 2 * half
                 stride = tl.where(pair == 1, width, 1) * sign
                 pixel = pixel_at(start, k, height, width)
                 for sub in range(subs):
@@ -260,7 +263,7 @@ def backward_kernel(
                         channels, columns, rank, size, half == 1, block > 0,
                     )  # fmt: skip
                 tl.store(carries + at, g_rate, mask=mask)
-                if half == 0:
-                    place = (sample * chunks + chunk) * channels + d
-                    tl.store(g_skip + place, g_through, mask=d < tl.where(pair == 0, channels, 0))
+                place = (sample * chunks + chunk) * channels + d
+                in_first = tl.where(pair + half == 0, channels, 0)
+                tl.store(g_skip + place, g_through, mask=d < in_first)
                 tl.debug_barrier()  # the next half and block read what this one stored

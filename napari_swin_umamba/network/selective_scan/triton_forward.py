@@ -50,11 +50,15 @@ def advance(pixel, stride, pixels):
 
 
 @triton.jit
-def time_step_weights(dt_weight, dt_bias, k, d, channels, rank, BLOCK_R: tl.constexpr):
-    """Tile ``(R, D)`` of ``dt_weight (4, R, D)``, and the biases ``(1, D)``."""
+def time_step_weights(dt_weight, dt_bias, k, d, channels, rank, unit, BLOCK_R: tl.constexpr):
+    """Tile ``(R, D)`` of ``dt_weight (4, R, D)``, and the biases ``(1, D)``.
+
+    ``unit`` is 1, which Triton is not told: knowing that channels are neighbours, it would lay the
+    tile over the threads for this one load, and exchange sums between threads at every step.
+    """
     r = tl.arange(0, BLOCK_R)[:, None]
     mask = (r < rank) & (d < channels)
-    weight = tl.load(dt_weight + (k * rank + r) * channels + d, mask=mask, other=0.0)
+    weight = tl.load(dt_weight + (k * rank + r) * channels + d * unit, mask=mask, other=0.0)
     return weight, tl.load(dt_bias + k * channels + d, mask=d < channels, other=0.0)
 
 
@@ -82,7 +86,7 @@ def time_step(
     return softplus(before)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["unit"])
 def summary_kernel(
     u,
     x,
@@ -99,6 +103,7 @@ def summary_kernel(
     size,
     chunks,
     length,
+    unit,
     PROJECT: tl.constexpr,
     ADJOINT: tl.constexpr,
     BLOCK_D: tl.constexpr,
@@ -135,7 +140,7 @@ def summary_kernel(
     weight = tl.zeros((BLOCK_R, BLOCK_D), tl.float32)
     bias = tl.zeros((1, BLOCK_D), tl.float32)
     if PROJECT:
-        weight, bias = time_step_weights(dt_weight, dt_bias, k, d, channels, rank, BLOCK_R)
+        weight, bias = time_step_weights(dt_weight, dt_bias, k, d, channels, rank, unit, BLOCK_R)
 
     first = chunk * length
     steps = tl.minimum(length, pixels - first)
@@ -225,7 +230,7 @@ def carry_kernel(
         carry = tl.exp2(rate * t3) * carry + h3
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["unit"])
 def scan_kernel(
     u,
     x,
@@ -244,6 +249,7 @@ def scan_kernel(
     size,
     chunks,
     length,
+    unit,
     PROJECT: tl.constexpr,
     FROM_ZERO: tl.constexpr,
     BLOCK_D: tl.constexpr,
@@ -282,7 +288,9 @@ def scan_kernel(
         weight = tl.zeros((BLOCK_R, BLOCK_D), tl.float32)
         bias = tl.zeros((1, BLOCK_D), tl.float32)
         if PROJECT:
-            weight, bias = time_step_weights(dt_weight, dt_bias, k, d, channels, rank, BLOCK_R)
+            weight, bias = time_step_weights(
+                dt_weight, dt_bias, k, d, channels, rank, unit, BLOCK_R
+            )
         h = tl.zeros((BLOCK_N, BLOCK_D), tl.float32)
         if not FROM_ZERO:
             at = (((sample * 4 + k) * chunks + chunk) * size + n) * channels + d
