@@ -8,8 +8,8 @@ state enters a chunk is found as in the forward pass: by summaries, carried over
 Nothing is added up atomically, so results do not change between runs.
 
 Tiles are ``(N / 4, D / 8, 4, 8)``: the 32 threads of a warp lie over 4 states and 8 channels.
-``unit`` is 1, which Triton is not told: knowing that channels are neighbours, it would lay the tiles
-out otherwise.
+``unit`` is 1, which Triton is not told: knowing that channels are neighbours, it would lay the
+tiles out otherwise.
 """
 
 import triton
