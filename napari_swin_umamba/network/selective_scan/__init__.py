@@ -10,6 +10,7 @@ from napari_swin_umamba.network.selective_scan.operator import selective_scan_2d
 from napari_swin_umamba.network.selective_scan.self_check import (
     ScanSpeed,
     SelfCheck,
+    check_backend,
     measure_speed,
     self_check,
 )
@@ -23,6 +24,7 @@ __all__ = [
     "SelfCheck",
     "active_backend",
     "backend_statuses",
+    "check_backend",
     "measure_speed",
     "selective_scan_2d",
     "self_check",
