@@ -245,6 +245,20 @@ def test_the_result_has_the_type_that_is_asked_for(backend: str) -> None:
     assert all(x.grad is not None and x.grad.dtype == torch.float32 for x in inputs)
 
 
+@pytest.mark.parametrize("backend", ["numba", "torch", "reference"])
+def test_autocast_does_not_lower_the_precision_inside(backend: str) -> None:
+    inputs = [x.float().requires_grad_() for x in draw_inputs(3, 4)]
+    expected = scan_with(backend, *inputs)
+    grads = torch.autograd.grad(expected.sum(), inputs)
+
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        y = scan_with(backend, *inputs)
+        grads_inside = torch.autograd.grad(y.sum(), inputs)
+
+    assert torch.equal(y, expected)
+    assert all(torch.equal(a, b) for a, b in zip(grads_inside, grads, strict=True))
+
+
 class TestCompiling:
     @pytest.mark.parametrize("name", ["swin-umamba", TINY])
     def test_networks_compile_whole(self, name: str) -> None:

@@ -141,18 +141,26 @@ def _scan(
     out_dtype: torch.dtype,
 ) -> tuple[Tensor, Tensor]:
     """Return y and the states at the chunk borders (empty unless kept)."""
-    if backend == "triton":
-        from napari_swin_umamba.network.selective_scan import triton_backend
-
-        return triton_backend.forward(u, x_dbl, dt_weight, dt_bias, A, D, keep_states, out_dtype)
     states = u.new_empty(0)
-    if backend == "numba":
-        from napari_swin_umamba.network.selective_scan import numba_backend
+    with _own_precision(u):
+        if backend == "triton":
+            from napari_swin_umamba.network.selective_scan import triton_backend
 
-        y, states = numba_backend.forward(u, x_dbl, dt_weight, dt_bias, A, D, keep_states)
-    else:
-        y = _torch_scan(backend)(u, x_dbl, dt_weight, dt_bias, A, D)
-    return y.to(out_dtype), states
+            return triton_backend.forward(
+                u, x_dbl, dt_weight, dt_bias, A, D, keep_states, out_dtype
+            )
+        if backend == "numba":
+            from napari_swin_umamba.network.selective_scan import numba_backend
+
+            y, states = numba_backend.forward(u, x_dbl, dt_weight, dt_bias, A, D, keep_states)
+        else:
+            y = _torch_scan(backend)(u, x_dbl, dt_weight, dt_bias, A, D)
+        return y.to(out_dtype), states
+
+
+def _own_precision(u: Tensor) -> torch.autocast:
+    """Keep autocast from lowering the products inside: the scan chose its precision itself."""
+    return torch.autocast(u.device.type, enabled=False)
 
 
 def _torch_scan(backend: str) -> Callable[..., Tensor]:
@@ -207,7 +215,8 @@ def _scan_backward(
     if backend == "triton":
         from napari_swin_umamba.network.selective_scan import triton_backend
 
-        return triton_backend.backward(grad_y, u, x_dbl, dt_weight, dt_bias, A, D, states)
+        with _own_precision(u):
+            return triton_backend.backward(grad_y, u, x_dbl, dt_weight, dt_bias, A, D, states)
     from napari_swin_umamba.network.selective_scan import numba_backend
 
     return numba_backend.backward(grad_y, u, x_dbl, dt_weight, dt_bias, A, D, states)
@@ -251,7 +260,8 @@ def _apply_backward(ctx, grad_y, _grad_states):  # type: ignore[no-untyped-def]
     else:
         # Not inside an operator: there autograd, which this needs, is switched off.
         scan = _torch_scan(ctx.backend)
-        grads = reference.differentiate(scan, grad_y.to(tensors[0].dtype), *tensors)
+        with _own_precision(grad_y):
+            grads = reference.differentiate(scan, grad_y.to(tensors[0].dtype), *tensors)
     return *grads, None, None, None
 
 
