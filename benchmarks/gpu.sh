@@ -4,9 +4,10 @@
 #   benchmarks/gpu.sh [FOLDER]          results go to FOLDER: gpu.json, gpu.md, logs
 #
 # WHEELS    a folder of wheels and mamba-ssm's source distribution, for machines without a network:
-#             pip download -d wheels --only-binary :all: --python-version 3.12 monai numpy pytest \
-#                 pytest-timeout hypothesis ninja       (and remove torch and its libraries again)
-#             pip download -d wheels --no-deps --no-build-isolation --no-binary mamba-ssm mamba-ssm
+#             pip download -d build/wheels --no-deps --only-binary :all: --python-version 3.12 monai numpy pytest \
+#                 pluggy iniconfig packaging pygments hypothesis sortedcontainers attrs pytest-timeout ninja
+#             MAMBA_SKIP_CUDA_BUILD=TRUE pip download -d build/wheels --no-deps --no-build-isolation \
+#                 --no-binary mamba-ssm mamba-ssm==2.3.2.post1     (where torch, wheel and setuptools are installed)
 # CACHE     what is installed and built, kept between calls (build/gpu)
 # SECONDS_IN_ALL   about the time to take (570); the extension gets what tests and figures leave
 set -uo pipefail

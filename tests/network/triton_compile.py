@@ -35,13 +35,20 @@ NUMBERS = (
 )
 
 
-def compile_for(kernel, constants: dict, target: GPUTarget) -> None:
-    """Compile with maps in bfloat16, everything else in float32."""
+ALWAYS_LARGER = ("length",)
+"""Numbers that are never 1. Triton makes any other that is 1 a constant of the kernel."""
+
+
+def compile_for(kernel, constants: dict, target: GPUTarget, ones: bool) -> None:
+    """Compile with maps in bfloat16, the rest in float32; with ``ones`` all numbers are 1."""
     signature, values = {}, {}
     for place, name in enumerate(kernel.arg_names):
         if name in constants:
             signature[name] = "constexpr"
             values[(place,)] = constants[name]
+        elif ones and name in NUMBERS and name not in (*ALWAYS_LARGER, "unit"):
+            signature[name] = "constexpr"
+            values[(place,)] = 1
         elif name in NUMBERS:
             signature[name] = "i32"
         else:
@@ -53,6 +60,8 @@ def compile_for(kernel, constants: dict, target: GPUTarget) -> None:
 if __name__ == "__main__":
     backend, architecture = sys.argv[1].split(":")
     arch = int(architecture) if architecture.isdigit() else architecture
+    gpu = GPUTarget(backend, arch, 32 if backend == "cuda" else 64)
     for name, (kernel, constants) in KERNELS.items():
-        compile_for(kernel, constants, GPUTarget(backend, arch, 32 if backend == "cuda" else 64))
+        for ones in (False, True):
+            compile_for(kernel, constants, gpu, ones)
         sys.stdout.write(f"{name}\n")

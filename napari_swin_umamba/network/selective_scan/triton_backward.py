@@ -184,8 +184,8 @@ def backward_kernel(
         first = chunk * length
         steps = tl.minimum(length, pixels - first)
         subs = (steps + 3) // 4
-        g_u_pair = g_u + pair * batch * pixels.to(tl.int64) * channels
-        g_bc_group = g_bc + group * batch * pixels.to(tl.int64) * 8 * size
+        g_u_pair = g_u + pair.to(tl.int64) * batch * pixels * channels
+        g_bc_group = g_bc + group.to(tl.int64) * batch * pixels * 8 * size
         for block in range(blocks_per_group):
             d = (group * blocks_per_group + block) * (D_HIGH * D_LOW) + own_d
             mask_d = d < channels

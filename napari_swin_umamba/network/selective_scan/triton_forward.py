@@ -280,7 +280,7 @@ def scan_kernel(
     through = tl.load(skip + d, mask=d < tl.where(pair == 0, channels, 0), other=0.0)
     first = chunk * length
     steps = tl.minimum(length, pixels - first)
-    y_pair = y + pair * batch * pixels.to(tl.int64) * channels
+    y_pair = y + pair.to(tl.int64) * batch * pixels * channels
 
     for half in tl.static_range(2):
         k = pair + 2 * half
