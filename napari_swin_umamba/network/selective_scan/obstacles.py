@@ -63,7 +63,9 @@ def _mamba_obstacle(device: torch.device) -> str | None:
 
 
 def _installed(module: str) -> bool:
-    return module in sys.modules or importlib.util.find_spec(module) is not None
+    if module in sys.modules:
+        return sys.modules[module] is not None  # None stands there where its import is barred
+    return importlib.util.find_spec(module) is not None
 
 
 def _self_test(name: str, device: torch.device) -> str | None:
