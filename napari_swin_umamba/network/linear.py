@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 _X86 = platform.machine().lower() in ("x86_64", "amd64")
+_HAS_ONEDNN = _X86 and torch.backends.mkldnn.is_available()
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -38,9 +39,9 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 def _suits_onednn(x: Tensor, weight: Tensor) -> bool:
     return (
-        _X86
+        _HAS_ONEDNN
         and x.device.type == "cpu"
         and x.dtype == weight.dtype == torch.float32
         and not torch.is_autocast_enabled("cpu")  # which casts what linear takes, not this
-        and torch.backends.mkldnn.is_available()
+        and not torch.compiler.is_compiling()  # the operator tells nothing about its result
     )

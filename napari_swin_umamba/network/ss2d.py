@@ -78,6 +78,7 @@ class SS2D(nn.Module):
             self.dt_projs_bias,
             -torch.exp(self.A_logs.float()).view(DIRECTIONS, self.inner, STATE_SIZE),
             self.Ds.view(DIRECTIONS, self.inner),
+            out_dtype=self.out_norm.weight.dtype,
         )
-        y = self.out_norm(y.to(self.out_norm.weight.dtype)) * functional.silu(z)
+        y = self.out_norm(y) * functional.silu(z)
         return linear(y, self.out_proj.weight)

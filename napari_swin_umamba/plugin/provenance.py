@@ -123,6 +123,8 @@ def describe_runtime(device: torch.device) -> Runtime:
     else:
         where = "Apple GPU"
     backend = active_backend(device)
-    scan = {"numba": "Numba", "triton": "Triton", "mamba_ssm": "mamba-ssm"}.get(backend.name)
-    kind = f"{scan} scan" if scan else f"{backend.name} scan (slow)"
+    scan = {"numba": "Numba", "triton": "Triton", "mamba_ssm": "mamba-ssm", "torch": "plain torch"}
+    kind = f"{scan.get(backend.name, backend.name)} scan"
+    if not backend.compiled:
+        kind += " (slow)"
     return Runtime(f"Runs on: {where} · {kind}", f"Scan: {backend.reason}")

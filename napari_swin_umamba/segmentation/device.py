@@ -14,8 +14,8 @@ _CHOICES = "auto, cpu, cuda (cuda:1, ...) or mps"
 def resolve_device(device: str | torch.device = "auto") -> tuple[torch.device, str | None]:
     """Turn the name of a device into a device that is there.
 
-    ``auto`` takes a GPU only if the scan has a fast kernel for it: the sequential reference scan
-    is far slower on a GPU than the compiled one is on a CPU.
+    ``auto`` takes a GPU only if the scan has a kernel that works there: without one, the compiled
+    CPU kernels are the safer choice.
 
     Parameters
     ----------
@@ -61,9 +61,9 @@ def _choose() -> tuple[torch.device, str | None]:
             continue
         try:
             backend = active_backend(candidate)
-        except InputError as error:  # a backend that only the CPU has was asked for
+        except InputError as error:  # a backend that cannot run there was asked for
             return torch.device("cpu"), f"{candidate.type} is not used: {error}"
-        if backend.name == "reference":
+        if not backend.compiled:
             return torch.device("cpu"), f"{candidate.type} is not used: {backend.reason}"
         return candidate, None
     return torch.device("cpu"), None

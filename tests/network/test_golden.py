@@ -19,7 +19,7 @@ UPSTREAM = {"SwinUMamba": "swin-umamba", "SwinUMambaD": "swin-umamba-d"}
 @pytest.mark.parametrize(
     # With autograd the networks take fewer shortcuts; the reference is the same in both.
     ("backend", "autograd"),
-    [("reference", False), ("numba", False), ("numba", True)],
+    [("reference", False), ("torch", False), ("numba", False), ("numba", True)],
 )
 def test_every_output_agrees_with_upstream(
     upstream: str,

@@ -19,62 +19,22 @@ from napari_swin_umamba.errors import InputError
 from napari_swin_umamba.network.selective_scan import (
     active_backend,
     backends,
+    obstacles,
     reference,
     selective_scan_2d,
     self_check,
 )
 from napari_swin_umamba.network.selective_scan.operator import _scan
 
+from .scan_inputs import NAMES, draw_inputs, relative_error, with_time_steps
+
 SIZES = [(1, 1), (1, 7), (5, 3), (32, 48), (128, 128)]
-NAMES = ("u", "x_dbl", "dt_weight", "dt_bias", "A", "D")
-
-
-def draw_inputs(
-    height: int,
-    width: int,
-    batch: int = 1,
-    channels: int = 5,
-    rank: int = 3,
-    states: int = 16,
-    seed: int = 0,
-) -> list[Tensor]:
-    """Float64 inputs that float32 holds exactly, so that only the scan's own error is seen."""
-    generator = torch.Generator().manual_seed(seed)
-
-    def normal(*shape: int) -> Tensor:
-        return torch.randn(*shape, generator=generator)
-
-    inputs = [
-        normal(batch, height, width, channels),
-        normal(batch, height, width, 4 * (rank + 2 * states)),
-        normal(4, channels, rank) / rank**0.5,
-        normal(4, channels) - 2,
-        -torch.exp(0.2 * normal(4, channels, states)) * torch.arange(1, states + 1),
-        normal(4, channels),
-    ]
-    return [x.double() for x in inputs]
-
-
-def with_time_steps(inputs: list[Tensor], delta: Tensor) -> list[Tensor]:
-    """Make every element's time step what ``delta``, ``(B, H, W, 4, D)``, says."""
-    u, x_dbl, dt_weight, dt_bias, A, D = inputs
-    channels, rank, states = u.shape[-1], dt_weight.shape[-1], A.shape[-1]
-    rest = x_dbl.unflatten(-1, (4, rank + 2 * states))[..., rank:]
-    before_softplus = delta + torch.log(-torch.expm1(-delta))
-    x_dbl = torch.cat([before_softplus, rest], dim=-1).flatten(3).float().double()
-    identity = torch.eye(channels, dtype=torch.float64).expand(4, -1, -1)
-    return [u, x_dbl, identity, torch.zeros_like(dt_bias), A, D]
 
 
 def run_float32(inputs: list[Tensor], grad_y: Tensor) -> tuple[Tensor, list[Tensor]]:
     own = [x.float().requires_grad_() for x in inputs]
     y = selective_scan_2d(*own, backend="numba")
     return y.detach(), list(torch.autograd.grad(y, own, grad_y.float()))
-
-
-def relative_error(result: Tensor, truth: Tensor) -> float:
-    scale = truth.abs().max().item() or 1.0
-    return (result.double() - truth).abs().max().item() / scale
 
 
 def test_reference_follows_its_definition_pixel_by_pixel() -> None:
@@ -283,7 +243,7 @@ def test_the_operator_keeps_torchs_rules() -> None:
     for channels in (16, 17):
         inputs = [x.float().requires_grad_() for x in draw_inputs(4, 5, channels=channels)]
 
-        torch.library.opcheck(_scan, (*inputs, "numba", True))
+        torch.library.opcheck(_scan, (*inputs, "numba", True, torch.float32))
 
 
 def test_torch_compile_sees_one_node() -> None:
@@ -367,15 +327,14 @@ class TestChoiceOfBackend:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.delenv(backends.ENVIRONMENT_VARIABLE, raising=False)
-        monkeypatch.setattr(backends, "_has_numba", lambda: False)
+        monkeypatch.setattr(obstacles, "_installed", lambda module: False)
         backends._warn_slow.cache_clear()
-        device = torch.device("cpu")
-        with pytest.warns(RuntimeWarning, match="slow reference form: Numba is not installed"):
-            backends.resolve_backend(device, None, steps=128 * 128)
+        with pytest.warns(RuntimeWarning, match="is slow: Numba is not installed"):
+            assert backends.resolve_backend("cpu", None, 128 * 128) == "torch"
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            backends.resolve_backend(device, None, steps=128 * 128)
-            backends.resolve_backend(device, "reference", steps=128 * 128)
+            backends.resolve_backend("cpu", None, 128 * 128)
+            backends.resolve_backend("cpu", "reference", 128 * 128)
 
 
 def test_self_check_passes_and_names_the_backend() -> None:

@@ -321,7 +321,7 @@ def test_devices() -> None:
 def test_auto_takes_a_gpu_only_with_a_fast_scan(monkeypatch: pytest.MonkeyPatch) -> None:
     from napari_swin_umamba.network.selective_scan import ScanBackend
 
-    names = {"cuda": "triton", "mps": "reference"}
+    names = {"cuda": "triton", "mps": "torch"}
     there = ["mps"]
     monkeypatch.setattr(
         "napari_swin_umamba.segmentation.device._available", lambda device: device.type in there

@@ -461,9 +461,17 @@ def test_models(models: Path) -> None:
 def test_doctor_reports_backend_and_check() -> None:
     report = json.loads(call("doctor", "--device", "cpu", "--json").stdout)
     assert report["healthy"] is True
-    assert report["backend"] in ("numba", "reference")
+    assert report["backend"] == "numba"
+    backends = {b["name"]: b for b in report["backends"]}
+    assert set(backends) == {"numba", "triton", "mamba_ssm", "torch", "reference"}
+    assert backends["numba"]["available"] is True
+    assert "not on cpu" in backends["triton"]["reason"]
+    assert 0 < report["speed"]["forward_ms"] < report["speed"]["training_ms"]
     assert report["versions"]["torch"] == torch.__version__
-    assert "passed" in call("doctor", "--device", "cpu").stdout
+    shown = call("doctor", "--device", "cpu").stdout
+    assert "passed" in shown
+    assert "mamba_ssm" in shown
+    assert "ms forward" in shown
 
 
 def test_doctor_says_only_that_a_device_is_unknown() -> None:

@@ -11,14 +11,22 @@ from typing import Any
 import torch
 
 from napari_swin_umamba.network import warm_up
-from napari_swin_umamba.network.selective_scan import SelfCheck, active_backend, self_check
+from napari_swin_umamba.network.selective_scan import (
+    BackendStatus,
+    ScanSpeed,
+    SelfCheck,
+    active_backend,
+    backend_statuses,
+    measure_speed,
+    self_check,
+)
 from napari_swin_umamba.segmentation import resolve_device
 
 __all__ = ["Report", "examine"]
 
 _PACKAGES = (
-    *("napari-swin-umamba", "torch", "numba", "numpy", "lightning", "monai"),
-    *("scikit-image", "napari"),
+    *("napari-swin-umamba", "torch", "numba", "triton", "mamba-ssm", "numpy", "lightning"),
+    *("monai", "scikit-image", "napari"),
 )
 
 
@@ -32,8 +40,11 @@ class Report:
     backend_reason: str
     threads: int
     """That torch and the scan use on the CPU."""
+    backends: tuple[BackendStatus, ...]
+    """All of them, and why those cannot run that cannot."""
     check: SelfCheck
     """Errors of the scan against float64."""
+    speed: ScanSpeed
     versions: dict[str, str]
 
     @property
@@ -50,8 +61,10 @@ class Report:
         return [
             ("device", _with_reason(self.device, self.device_reason)),
             ("scan", _with_reason(self.backend, self.backend_reason)),
+            *((f"  {status.name}", _status(status)) for status in self.backends),
             ("threads", str(self.threads)),
             ("self-check", findings),
+            ("speed", _speed(self.speed)),
             *self.versions.items(),
         ]
 
@@ -61,7 +74,9 @@ class Report:
 
 
 def examine(device: str = "auto") -> Report:
-    """Look at this machine, compile the kernels and check them against the reference.
+    """Look at this machine, compile the kernels, check them against the reference and time them.
+
+    Beside the first compilation it takes about ten seconds at most.
 
     Parameters
     ----------
@@ -82,8 +97,10 @@ def examine(device: str = "auto") -> Report:
         device_reason=reason or "",
         backend=backend.name,
         backend_reason=backend.reason,
+        backends=backend_statuses(chosen),
         threads=torch.get_num_threads(),
         check=self_check(chosen),
+        speed=measure_speed(chosen),
         versions=_versions(),
     )
 
@@ -97,6 +114,17 @@ def _versions() -> dict[str, str]:
         except PackageNotFoundError:
             versions[package] = "not installed"
     return versions
+
+
+def _status(status: BackendStatus) -> str:
+    return _with_reason("available" if status.available else "not available", status.reason)
+
+
+def _speed(speed: ScanSpeed) -> str:
+    words = f"{speed.forward_ms:.3g} ms forward"
+    if speed.training_ms is not None:
+        words += f", {speed.training_ms:.3g} ms with gradients"
+    return f"{words}, for the largest scan of a 512 x 512 image in swin-umamba-d"
 
 
 def _with_reason(name: str, reason: str) -> str:

@@ -1,20 +1,30 @@
 """Which implementation of the scan runs, and why."""
 
 import functools
-import importlib.util
 import os
-import sys
 import warnings
 from dataclasses import dataclass
 
 import torch
 
 from napari_swin_umamba.errors import InputError
+from napari_swin_umamba.network.selective_scan.obstacles import find_obstacle
 
 ENVIRONMENT_VARIABLE = "SWIN_UMAMBA_SCAN_BACKEND"
-BACKENDS = ("reference", "numba")
+BACKENDS = ("numba", "triton", "mamba_ssm", "torch", "reference")
 LARGE_STEPS = 64 * 64
-"""Pixels from which the sequential reference is slow enough to be worth a warning."""
+"""Pixels from which a scan without a kernel is slow enough to be worth a warning."""
+
+_PREFERRED = {"cpu": ("numba",), "cuda": ("triton", "mamba_ssm")}
+_REASONS = {
+    "numba": "compiled CPU kernels",
+    "triton": "compiled GPU kernels",
+    "mamba_ssm": "CUDA kernels of mamba-ssm",
+}
+_WITHOUT_KERNEL = {
+    "torch": "plain torch operations, slower than a kernel",
+    "reference": "one step at a time, very slow, exact",
+}
 
 
 @dataclass(frozen=True)
@@ -22,6 +32,20 @@ class ScanBackend:
     """The implementation in use and the reason for the choice, in words for people."""
 
     name: str
+    reason: str
+
+    @property
+    def compiled(self) -> bool:
+        """Whether it is a kernel rather than a sequence of torch operations."""
+        return self.name in _REASONS
+
+
+@dataclass(frozen=True)
+class BackendStatus:
+    """Whether a backend can run, and what it is or why it cannot, in words for people."""
+
+    name: str
+    available: bool
     reason: str
 
 
@@ -33,7 +57,8 @@ def active_backend(device: torch.device | str = "cpu", requested: str | None = N
     device
         Where the tensors are.
     requested
-        Name of a backend; None reads ``SWIN_UMAMBA_SCAN_BACKEND``, then chooses by device.
+        Name of a backend; None reads ``SWIN_UMAMBA_SCAN_BACKEND``, then chooses by device: the
+        first kernel that works there, else plain torch operations.
 
     Raises
     ------
@@ -47,11 +72,26 @@ def active_backend(device: torch.device | str = "cpu", requested: str | None = N
         asked_by = ENVIRONMENT_VARIABLE
     if requested is not None:
         return _requested_backend(requested, asked_by, device)
-    if device.type != "cpu":
-        return ScanBackend("reference", f"no fast scan kernel for {device.type} devices yet")
-    if not _has_numba():
-        return ScanBackend("reference", "Numba is not installed: pip install numba")
-    return ScanBackend("numba", "compiled CPU kernels")
+    obstacles: list[str] = []
+    for name in _PREFERRED.get(device.type, ()):
+        obstacle = find_obstacle(name, device)
+        if obstacle is None:
+            passed_over = f" ({'; '.join(obstacles)})" if obstacles else ""
+            return ScanBackend(name, _REASONS[name] + passed_over)
+        obstacles.append(f"{name}: {obstacle}" if device.type == "cuda" else obstacle)
+    why = "; ".join(obstacles) or f"there is no scan kernel for {device.type} devices"
+    return ScanBackend("torch", why)
+
+
+def backend_statuses(device: torch.device | str = "cpu") -> tuple[BackendStatus, ...]:
+    """Tell of every backend whether it can run on ``device``, and if not, what is missing."""
+    device = torch.device(device)
+    statuses = []
+    for name in BACKENDS:
+        obstacle = find_obstacle(name, device)
+        words = obstacle or _REASONS.get(name) or _WITHOUT_KERNEL[name]
+        statuses.append(BackendStatus(name, obstacle is None, words))
+    return tuple(statuses)
 
 
 def _requested_backend(requested: str, asked_by: str, device: torch.device) -> ScanBackend:
@@ -60,31 +100,34 @@ def _requested_backend(requested: str, asked_by: str, device: torch.device) -> S
             f"unknown scan backend {requested!r} (from {asked_by}): "
             f"choose one of {', '.join(BACKENDS)}"
         )
-    if requested == "numba" and device.type != "cpu":
-        raise InputError(
-            f"scan backend 'numba' (from {asked_by}) runs on the CPU, not on {device.type}: "
-            "unset it, or choose the CPU (--device cpu)"
-        )
-    if requested == "numba" and not _has_numba():
-        raise InputError(f"scan backend 'numba' (from {asked_by}) needs Numba: pip install numba")
+    obstacle = find_obstacle(requested, device)
+    if obstacle is not None:
+        raise InputError(f"scan backend {requested!r} (from {asked_by}) cannot be used: {obstacle}")
     return ScanBackend(requested, f"requested by {asked_by}")
 
 
-def resolve_backend(device: torch.device, requested: str | None, steps: int) -> ScanBackend:
-    """Choose as :func:`active_backend` does; warn once where nobody asked for a slow choice."""
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def asks_for_backend(requested: str | None) -> bool:
+    """Whether somebody named a backend, in the call or in the environment."""
+    return requested is not None or bool(os.environ.get(ENVIRONMENT_VARIABLE))
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def resolve_backend(device: str, requested: str | None, steps: int) -> str:
+    """Choose as :func:`active_backend` does; warn once where nobody asked for a slow choice.
+
+    A compiled or exported network keeps the choice that was made while it was traced.
+    """
     backend = active_backend(device, requested)
-    unasked = requested is None and not os.environ.get(ENVIRONMENT_VARIABLE)
-    if backend.name == "reference" and unasked and steps >= LARGE_STEPS:
+    if not backend.compiled and not asks_for_backend(requested) and steps >= LARGE_STEPS:
         _warn_slow(backend.reason)
-    return backend
-
-
-def _has_numba() -> bool:
-    return "numba" in sys.modules or importlib.util.find_spec("numba") is not None
+    return backend.name
 
 
 @functools.cache
 def _warn_slow(reason: str) -> None:
     warnings.warn(
-        f"the scan runs in its slow reference form: {reason}", RuntimeWarning, stacklevel=4
+        f"the scan runs without a compiled kernel, which is slow: {reason}",
+        RuntimeWarning,
+        stacklevel=4,
     )

@@ -1,13 +1,21 @@
 """The scan as one torch operator, so that autograd, ``torch.compile`` and export see one node."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from napari_swin_umamba.network.cpu import LANES
-from napari_swin_umamba.network.selective_scan import reference
-from napari_swin_umamba.network.selective_scan.backends import resolve_backend
+from napari_swin_umamba.network.selective_scan import reference, torch_backend, triton_tuning
+from napari_swin_umamba.network.selective_scan.backends import asks_for_backend, resolve_backend
 from napari_swin_umamba.network.selective_scan.traversal import CHUNK, DIRECTIONS
+
+_KERNELS = ("numba", "triton")
+_ANY_FLOAT = ("torch", "reference")
+_HALF = (torch.bfloat16, torch.float16)
+_EXPORTED_STRETCH = 1 << 26
+"""Elements of states held at once in an exported network: each stretch adds nodes to its graph."""
 
 
 def selective_scan_2d(
@@ -18,6 +26,7 @@ def selective_scan_2d(
     A: Tensor,
     D: Tensor,
     backend: str | None = None,
+    out_dtype: torch.dtype | None = None,
 ) -> Tensor:
     """Selective scan of a feature map along four traversals, summed (VMamba v0, SS2D).
 
@@ -39,12 +48,16 @@ def selective_scan_2d(
     D
         Skip weights, ``(4, D)``.
     backend
-        Name of a backend; None lets ``SWIN_UMAMBA_SCAN_BACKEND`` or the device decide.
+        Name of a backend; None lets ``SWIN_UMAMBA_SCAN_BACKEND`` or the device decide. A network
+        that is exported (``torch.export``) gets plain torch operations unless told otherwise.
+    out_dtype
+        Type of the result; the scan itself runs in float32 (in float64 where a backend of torch
+        operations is given that).
 
     Returns
     -------
     Tensor, ``(B, H, W, D)``
-        float32, or float64 where the reference backend is given float64.
+        Of ``out_dtype``; by default float32, or float64 where the scan ran in it.
 
     Raises
     ------
@@ -56,13 +69,41 @@ def selective_scan_2d(
         The backend is unknown or cannot run here.
     """
     _check_shapes(u, x_dbl, dt_weight, dt_bias, A, D)
+    exporting = torch.compiler.is_exporting()
+    if exporting and not asks_for_backend(backend):
+        backend = "torch"
+    name = resolve_backend(str(u.device), backend, u.shape[1] * u.shape[2])
+    return scan_with(name, u, x_dbl, dt_weight, dt_bias, A, D, out_dtype)
+
+
+def scan_with(
+    backend: str,
+    u: Tensor,
+    x_dbl: Tensor,
+    dt_weight: Tensor,
+    dt_bias: Tensor,
+    A: Tensor,
+    D: Tensor,
+    out_dtype: torch.dtype | None = None,
+) -> Tensor:
+    """Do as :func:`selective_scan_2d` with a backend that is known to run here."""
     inputs = (u, x_dbl, dt_weight, dt_bias, A, D)
-    name = resolve_backend(u.device, backend, steps=u.shape[1] * u.shape[2]).name
-    dtype = torch.float64 if u.dtype == torch.float64 and name == "reference" else torch.float32
-    u, x_dbl, dt_weight, dt_bias, A, D = (x.to(dtype).contiguous() for x in inputs)
+    wide = u.dtype == torch.float64 and backend in _ANY_FLOAT
+    dtype = torch.float64 if wide else torch.float32
+    # Triton's kernels read maps in half precision: half the memory, and no copy.
+    map_dtype = u.dtype if backend == "triton" and u.dtype in _HALF else dtype
+    u, x_dbl = (x.to(map_dtype).contiguous() for x in (u, x_dbl))
+    dt_weight, dt_bias, A, D = (x.to(dtype).contiguous() for x in (dt_weight, dt_bias, A, D))
+    out_dtype = out_dtype or dtype
+    if backend == "torch" and torch.compiler.is_exporting():
+        # As its operations, not as an operator that only this package knows.
+        y = torch_backend.forward(u, x_dbl, dt_weight, dt_bias, A, D, _EXPORTED_STRETCH)
+        return y.to(out_dtype)
     keep_states = torch.is_grad_enabled() and any(x.requires_grad for x in inputs)
-    y: Tensor = _scan(u, x_dbl, dt_weight, dt_bias, A, D, name, keep_states)[0]
-    return y
+    result: Tensor = _scan(
+        u, x_dbl, dt_weight, dt_bias, A, D, backend, keep_states and backend in _KERNELS, out_dtype
+    )[0]
+    return result
 
 
 def _check_shapes(
@@ -97,13 +138,38 @@ def _scan(
     D: Tensor,
     backend: str,
     keep_states: bool,
+    out_dtype: torch.dtype,
 ) -> tuple[Tensor, Tensor]:
     """Return y and the states at the chunk borders (empty unless kept)."""
-    if backend == "numba":
-        from napari_swin_umamba.network.selective_scan import numba_backend
+    states = u.new_empty(0)
+    with _own_precision(u):
+        if backend == "triton":
+            from napari_swin_umamba.network.selective_scan import triton_backend
 
-        return numba_backend.forward(u, x_dbl, dt_weight, dt_bias, A, D, keep_states)
-    return reference.forward(u, x_dbl, dt_weight, dt_bias, A, D), u.new_empty(0)
+            return triton_backend.forward(
+                u, x_dbl, dt_weight, dt_bias, A, D, keep_states, out_dtype
+            )
+        if backend == "numba":
+            from napari_swin_umamba.network.selective_scan import numba_backend
+
+            y, states = numba_backend.forward(u, x_dbl, dt_weight, dt_bias, A, D, keep_states)
+        else:
+            y = _torch_scan(backend)(u, x_dbl, dt_weight, dt_bias, A, D)
+        return y.to(out_dtype), states
+
+
+def _own_precision(u: Tensor) -> torch.autocast:
+    """Keep autocast from lowering the products inside: the scan chose its precision itself."""
+    return torch.autocast(u.device.type, enabled=False)
+
+
+def _torch_scan(backend: str) -> Callable[..., Tensor]:
+    """Scan of a backend that autograd can follow."""
+    if backend == "mamba_ssm":
+        from napari_swin_umamba.network.selective_scan import mamba_ssm_backend
+
+        return mamba_ssm_backend.forward
+    return torch_backend.forward if backend == "torch" else reference.forward
 
 
 @_scan.register_fake
@@ -116,14 +182,21 @@ def _scan_fake(
     D: Tensor,
     backend: str,
     keep_states: bool,
+    out_dtype: torch.dtype,
 ) -> tuple[Tensor, Tensor]:
     batch, height, width, channels = u.shape
-    if backend != "numba" or not keep_states:
-        return torch.empty_like(u), u.new_empty(0)
-    chunks = -(-height * width // CHUNK)
-    states = A.shape[-1] + A.shape[-1] % 2  # the kernels take states in pairs, channels in vectors
-    padded = -(-channels // LANES) * LANES
-    return torch.empty_like(u), u.new_empty(batch, DIRECTIONS, chunks, states, padded)
+    y = torch.empty_like(u, dtype=out_dtype)
+    state_dtype = torch.float32 if backend == "triton" else u.dtype
+    if not keep_states:
+        return y, u.new_empty(0, dtype=state_dtype)
+    states = A.shape[-1]
+    if backend == "triton":
+        chunks = triton_tuning.plan_scan(batch, height * width, channels, True).chunks
+    else:
+        chunks = -(-height * width // CHUNK)
+        states += states % 2  # the CPU's kernels take states in pairs, channels in vectors
+        channels = -(-channels // LANES) * LANES
+    return y, u.new_empty(batch, DIRECTIONS, chunks, states, channels, dtype=state_dtype)
 
 
 @torch.library.custom_op("swin_umamba::selective_scan_2d_backward", mutates_args=())
@@ -136,8 +209,14 @@ def _scan_backward(
     A: Tensor,
     D: Tensor,
     states: Tensor,
+    backend: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Return the gradients of the six tensors that the scan takes."""
+    if backend == "triton":
+        from napari_swin_umamba.network.selective_scan import triton_backend
+
+        with _own_precision(u):
+            return triton_backend.backward(grad_y, u, x_dbl, dt_weight, dt_bias, A, D, states)
     from napari_swin_umamba.network.selective_scan import numba_backend
 
     return numba_backend.backward(grad_y, u, x_dbl, dt_weight, dt_bias, A, D, states)
@@ -153,6 +232,7 @@ def _scan_backward_fake(
     A: Tensor,
     D: Tensor,
     states: Tensor,
+    backend: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     return (
         torch.empty_like(u),
@@ -165,7 +245,7 @@ def _scan_backward_fake(
 
 
 def _keep_for_backward(ctx, inputs, output) -> None:  # type: ignore[no-untyped-def]
-    *tensors, ctx.backend, _ = inputs
+    *tensors, ctx.backend, _, _ = inputs
     ctx.save_for_backward(*tensors, output[1])
     ctx.mark_non_differentiable(output[1])
 
@@ -173,12 +253,16 @@ def _keep_for_backward(ctx, inputs, output) -> None:  # type: ignore[no-untyped-
 @once_differentiable
 def _apply_backward(ctx, grad_y, _grad_states):  # type: ignore[no-untyped-def]
     *tensors, states = ctx.saved_tensors
-    if ctx.backend == "reference":
-        # Not inside an operator: there autograd, which this needs, is switched off.
-        grads = reference.backward(grad_y, *tensors)
+    if ctx.backend in _KERNELS:
+        if ctx.backend == "numba":
+            grad_y = grad_y.float()
+        grads = _scan_backward(grad_y.contiguous(), *tensors, states, ctx.backend)
     else:
-        grads = _scan_backward(grad_y.contiguous(), *tensors, states)
-    return *grads, None, None
+        # Not inside an operator: there autograd, which this needs, is switched off.
+        scan = _torch_scan(ctx.backend)
+        with _own_precision(grad_y):
+            grads = reference.differentiate(scan, grad_y.to(tensors[0].dtype), *tensors)
+    return *grads, None, None, None
 
 
 _scan.register_autograd(_apply_backward, setup_context=_keep_for_backward)

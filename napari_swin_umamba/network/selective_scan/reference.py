@@ -7,11 +7,15 @@ Per channel d and state n (Mamba, arXiv 2312.00752, eq. 2 and algorithm 2)::
     y     = sum_n h[n] * C[n] + D * u
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from napari_swin_umamba.network.selective_scan.traversal import DIRECTIONS, traversal_orders
+
+Gradients = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 
 
 def forward(
@@ -58,10 +62,24 @@ def backward(
     dt_bias: Tensor,
     A: Tensor,
     D: Tensor,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+) -> Gradients:
     """Gradients of the six inputs, by running :func:`forward` again under autograd."""
+    return differentiate(forward, grad_y, u, x_dbl, dt_weight, dt_bias, A, D)
+
+
+def differentiate(
+    scan: Callable[..., Tensor],
+    grad_y: Tensor,
+    u: Tensor,
+    x_dbl: Tensor,
+    dt_weight: Tensor,
+    dt_bias: Tensor,
+    A: Tensor,
+    D: Tensor,
+) -> Gradients:
+    """Gradients of the six inputs of a scan that autograd can follow, by running it again."""
     inputs = [x.detach().requires_grad_() for x in (u, x_dbl, dt_weight, dt_bias, A, D)]
     with torch.enable_grad():
-        y = forward(*inputs)
+        y = scan(*inputs)
     g_u, g_x_dbl, g_weight, g_bias, g_A, g_D = torch.autograd.grad(y, inputs, grad_y)
     return g_u, g_x_dbl, g_weight, g_bias, g_A, g_D

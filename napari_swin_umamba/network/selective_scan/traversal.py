@@ -30,3 +30,19 @@ def traversal_orders(height: int, width: int, device: torch.device | None = None
     rows = torch.arange(height * width, device=device)
     columns = rows.view(height, width).t().reshape(-1)
     return torch.stack([rows, columns, rows.flip(0), columns.flip(0)])
+
+
+def follow_traversals(maps: Tensor) -> Tensor:
+    """Bring pixels into the order of each traversal: ``(B, H, W, 4, E)`` to ``(B, 4, L, E)``."""
+    rows, columns, rows_back, columns_back = maps.unbind(3)
+    forwards = [rows.flatten(1, 2), columns.transpose(1, 2).flatten(1, 2)]
+    backwards = [rows_back.flatten(1, 2), columns_back.transpose(1, 2).flatten(1, 2)]
+    return torch.stack([*forwards, *(x.flip(1) for x in backwards)], dim=1)
+
+
+def put_back(y: Tensor, height: int, width: int) -> Tensor:
+    """Sum ``(B, 4, L, D)`` over the traversals, each value at its pixel: ``(B, H, W, D)``."""
+    rows, columns = y[:, 0] + y[:, 2].flip(1), y[:, 1] + y[:, 3].flip(1)
+    turned: Tensor = columns.unflatten(1, (width, height)).transpose(1, 2)
+    total: Tensor = rows.unflatten(1, (height, width)) + turned
+    return total

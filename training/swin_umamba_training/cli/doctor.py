@@ -28,14 +28,15 @@ swin-umamba doctor --json > report.json
 def doctor(device: DeviceOption = "auto", json: JsonOption = False) -> None:
     """Show what this machine computes with, and check that it computes right.
 
-    Compiles the CPU kernels on first use (half a minute), so that nothing later has to.
+    Names every scan backend that can run here, and what is missing for the others. Compiles the
+    kernels in use (half a minute, once), so that nothing later has to; checks and times them.
     """
     from napari_swin_umamba.segmentation import resolve_device
     from swin_umamba_training.doctor import examine
 
     resolve_device(device)  # a mistyped name is said before anything else
     if not json:
-        console().print("checking; the first time compiles the kernels (up to half a minute)")
+        console().print("checking; the first time compiles the kernels (up to half a minute more)")
     report = examine(device)
     if json:
         print_json(report.to_dict())

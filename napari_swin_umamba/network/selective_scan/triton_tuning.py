@@ -1,0 +1,59 @@
+"""Sizes that the Triton kernels work in, chosen from shapes alone: the same on every run.
+
+Estimates from the layout of NVIDIA's GPUs, not from measurements. One warp owns a tile, so blocks
+of channels fill its 32 threads.
+"""
+
+from dataclasses import dataclass
+
+PROJECT_UP_TO_RANK = 16
+"""Ranks up to which the forward kernels expand the time step themselves: with more, the products
+cost more than writing four maps, which are small in the deep stages that have such ranks."""
+
+FORWARD_CHANNELS = 32
+BACKWARD_CHANNELS = 16
+STATE_LANES = 4
+"""Threads over which the backward kernel spreads the states of a channel. Its sums go over states
+and over channels; 4 x 8 threads exchange least for both."""
+REPLAYED_STEPS = 4
+"""Steps whose states the backward kernel holds at once; it is written out for this number."""
+
+ENOUGH_PROGRAMS = 2048
+"""Warps that keep the largest GPUs busy: about four for each of 528 schedulers."""
+PROGRAMS_PER_PROCESSOR = 16
+"""Backward programs launched for each multiprocessor: more would not run at once."""
+SHORTEST_CHUNK = 32
+LONGEST_CHUNK = 512
+LONGEST_KEPT_CHUNK = 128
+"""Of chunks whose first states are kept: each is run again in the backward pass, into scratch."""
+
+
+@dataclass(frozen=True)
+class ScanPlan:
+    """How one scan is cut up."""
+
+    length: int
+    """Steps of a chunk."""
+    chunks: int
+    groups: int
+    """Parts into which the backward pass cuts the channels, beside samples and chunks."""
+
+
+def plan_scan(batch: int, pixels: int, channels: int, keep_states: bool) -> ScanPlan:
+    """Cut rows into chunks, as few as keep a GPU busy.
+
+    Parameters
+    ----------
+    batch, pixels, channels
+        Sizes B, H W and D of the map.
+    keep_states
+        Whether the states at the chunk borders are kept for a backward pass.
+    """
+    length = LONGEST_KEPT_CHUNK if keep_states else LONGEST_CHUNK
+    blocks = 2 * max(1, batch) * -(-channels // FORWARD_CHANNELS)
+    while length > SHORTEST_CHUNK and blocks * -(-pixels // length) < ENOUGH_PROGRAMS:
+        length //= 2
+    chunks = -(-pixels // length)
+    backward_blocks = -(-channels // BACKWARD_CHANNELS)
+    groups = -(-ENOUGH_PROGRAMS // max(1, 2 * batch * chunks))
+    return ScanPlan(length, chunks, max(1, min(groups, backward_blocks)))
