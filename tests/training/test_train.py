@@ -15,8 +15,10 @@ import torch
 from napari_swin_umamba import InputError, load_model, segment
 from swin_umamba_training.config import make_config
 from swin_umamba_training.events import EventLog
-from swin_umamba_training.module import TrainingDiverged, ValidationScores
+from swin_umamba_training.module import TrainingDiverged
+from swin_umamba_training.recipe import load_recipe
 from swin_umamba_training.train import train
+from swin_umamba_training.validation import ValidationScores
 
 TINY = {
     "arch": "swin-umamba-d-tiny",
@@ -48,7 +50,7 @@ def test_run_leaves_model_scores_curves_and_events(make_dataset, tmp_path: Path)
     result = run(folder, on_event=heard.append, instances=True, class_names=("cell",))
     assert {file.name for file in result.model.parent.iterdir()} == {
         *("config.json", "curves.png", "events.jsonl", "last.ckpt"),
-        *("model.safetensors", "scores.csv"),
+        *("model.safetensors", "recipe.yaml", "report.html", "scores.csv"),
     }
     assert (result.steps, result.reason) == (4, "steps")
 
@@ -82,14 +84,13 @@ def test_last_checkpoint_and_configuration_hold_what_resuming_needs(make_dataset
     folder = make_dataset()
     result = run(folder)
     last = torch.load(result.model.parent / "last.ckpt", weights_only=True)
-    assert last["global_step"] == 4
-    assert last["optimizer_states"][0]["state"]
-    kept = last["callbacks"]["RunRecorder"]
-    assert kept["best"] == result.score
-    assert [row["step"] for row in kept["rows"]] == [2, 4]
+    assert last["clock"]["step"] == 4
+    assert last["optimizer"]["state"]
+    assert last["best"] == result.score
+    assert [row["step"] for row in last["rows"]] == [2, 4]
     config = make_config(**json.loads((result.model.parent / "config.json").read_text()))
     assert config == make_config(dataset=folder, run=folder.parent / "run", **TINY)
-    assert make_config(**kept["config"]) == config
+    assert load_recipe(result.model.parent / "recipe.yaml") == config.recipe
 
 
 def test_same_seed_same_weights_and_another_seed_others(make_dataset) -> None:

@@ -147,7 +147,7 @@ def make_plan(dataset: Dataset, config: TrainConfig, start: Plan | None = None) 
         patch=config.patch or (start.patch if start else _default_patch(dataset)),
         spacing=dataset.spacing,
         unit=dataset.unit,
-        output="boundary" if dataset.instances else "semantic",
+        output=config.recipe.targets.instances if dataset.instances else "semantic",
     )
 
 
@@ -206,6 +206,8 @@ def _classes(dataset: Dataset, config: TrainConfig) -> tuple[SegmentationClass, 
             raise InputError("masks that number objects have one kind of object (--class-names)")
         kind = config.class_names[0] if config.class_names else "object"
         names = ["background", f"{kind} interior", f"{kind} boundary"]
+        if config.recipe.targets.instances == "distance":
+            names = ["background", kind, f"{kind} distance"]
     else:
         count = len(dataset.values) - 1
         if config.class_names and len(config.class_names) != count:
