@@ -72,6 +72,7 @@ class RunRecorder(Callback):
         self._worst: list[dict[str, Any]] = []
         self._intervals: dict[str, list[float]] = {}
         self._without_gain = 0
+        self._curves = b""
         self.best: float | None = None
         """Score of the saved model; None without validation images."""
         self.reason = ""
@@ -213,8 +214,9 @@ class RunRecorder(Callback):
             writer = csv.DictWriter(file, fieldnames=list(self._rows[0]))
             writer.writeheader()
             writer.writerows(self._rows)
+        self._curves = plot_curves(self._rows)
         with atomic_path(self._folder.curves, overwrite=True) as path:
-            plot_curves(self._rows, path)
+            path.write_bytes(self._curves)
         self.write_report()
 
     def write_report(self) -> None:
@@ -225,7 +227,8 @@ class RunRecorder(Callback):
         with atomic_path(self._folder.report, overwrite=True) as path:
             write_report(
                 path,
-                rows=self._rows,
+                last=self._rows[-1],
+                curves=self._curves or plot_curves(self._rows),
                 scores=self._model.info.scores,
                 intervals=self._intervals,
                 worst=worst,

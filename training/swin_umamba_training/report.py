@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -11,7 +10,6 @@ from pathlib import Path
 
 from napari_swin_umamba.plan import Plan
 from swin_umamba_training.config import TrainConfig
-from swin_umamba_training.curves import plot_curves
 from swin_umamba_training.recipe import recipe_to_yaml
 from swin_umamba_training.validation import Worst
 
@@ -48,7 +46,8 @@ class Provenance:
 def write_report(
     path: Path,
     *,
-    rows: Sequence[Mapping[str, float | int]],
+    last: Mapping[str, float | int],
+    curves: bytes,
     scores: Mapping[str, float],
     intervals: Mapping[str, Sequence[float]],
     worst: Sequence[Worst],
@@ -63,8 +62,10 @@ def write_report(
     ----------
     path
         File to write.
-    rows
-        One mapping per validation, as for the curves.
+    last
+        The last validation: ``step`` and ``seconds``.
+    curves
+        A PNG file.
     scores, intervals
         Of the best model: ``dice NAME`` and ``f1@0.5``; 95 % intervals by class name and ``F1``.
     worst
@@ -74,13 +75,13 @@ def write_report(
     reason
         Why it ended; empty while it goes on.
     """
-    step = int(rows[-1]["step"])
+    step = int(last["step"])
     state = f"ended: {reason}" if reason else "under way"
     title = config.run.resolve().name
     summary = (
         f"{config.dataset.resolve().name}, {len(provenance.training)} training and "
         f"{len(provenance.validation)} validation images; {step:,} steps in "
-        f"{rows[-1]['seconds']:,.0f} s ({state})."
+        f"{last['seconds']:,.0f} s ({state})."
     )
     parts = [
         f"<h1>{escape(title)}: {escape(plan.architecture)}</h1>",
@@ -88,7 +89,9 @@ def write_report(
         "<h2>Scores on the validation images</h2>",
         _score_table(scores, intervals, len(provenance.validation)),
         "<h2>Curves</h2>",
-        _picture(_curves(rows), "Loss and scores over the steps of the run"),
+        _picture(
+            base64.b64encode(curves).decode("ascii"), "Loss and scores over the steps of the run"
+        ),
         *_worst_cases(worst),
         "<h2>Data</h2>",
         _table(
@@ -158,12 +161,6 @@ def _worst_cases(worst: Sequence[Worst]) -> list[str]:
         for item in worst
     ]
     return ["<h2>Worst cases</h2>", *pictures]
-
-
-def _curves(rows: Sequence[Mapping[str, float | int]]) -> str:
-    buffer = io.BytesIO()
-    plot_curves(rows, buffer)
-    return base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
 def _picture(png: str, caption: str) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from swin_umamba_training.cli import doctor, evaluate, models, segment, train, weights
+from swin_umamba_training.cli import doctor, evaluate, models, recipes, segment, train, weights
 from swin_umamba_training.cli.shared import OneLineErrors, print_line
 
 __all__ = ["app"]
@@ -40,6 +40,7 @@ app.command("segment", no_args_is_help=True, epilog=segment.EPILOG)(segment.segm
 app.command("train", no_args_is_help=True, epilog=train.EPILOG)(train.train)
 app.command("evaluate", no_args_is_help=True, epilog=evaluate.EPILOG)(evaluate.evaluate)
 app.add_typer(models.app, name="models")
+app.add_typer(recipes.app, name="recipes")
 app.add_typer(weights.app, name="weights")
 app.command("doctor", epilog=doctor.EPILOG)(doctor.doctor)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -24,6 +24,9 @@ from swin_umamba_training.cli.shared import (
     user_errors,
 )
 
+if TYPE_CHECKING:
+    from swin_umamba_training.events import OnEvent
+
 EPILOG = """[bold]Examples[/bold]
 
 A first try of five minutes:
@@ -35,6 +38,12 @@ swin-umamba train cells/ -o run4 --init imagenet
 Go on from a model:
 swin-umamba train cells/ -o run2 --init run1/model.safetensors
 
+Change a field of the recipe (swin-umamba recipes show quick has them all):
+swin-umamba train cells/ -o run5 --recipe quick --set optimizer.lr=1e-4
+
+Go on with a run that was cut off:
+swin-umamba train cells/ -o run4 --resume
+
 Choose the validation images:
 swin-umamba train cells/ -o run3 --val a3 --val b7
 
@@ -42,13 +51,14 @@ DATASET holds images/ and masks/ with files of the same names (PNG, JPEG, TIFF).
 Masks hold classes (0 is background), or number objects (0 is background).
 With few objects per image both are possible: then add --instances or --semantic.
 
-RUN gets model.safetensors (the best), scores.csv, curves.png, config.json,
-events.jsonl and last.ckpt. A file named stop in it ends the run.
+RUN gets model.safetensors (the best), report.html, scores.csv, curves.png, recipe.yaml,
+config.json, events.jsonl and last.ckpt. A file named stop in it ends the run.
 """
 
 
 @user_errors
 def train(
+    context: typer.Context,
     dataset: Annotated[Path, typer.Argument(help="Folder with images/ and masks/.")],
     run: Annotated[
         Path,
@@ -62,8 +72,8 @@ def train(
     arch: Annotated[
         str | None,
         typer.Option(
-            help="Network: swin-umamba, swin-umamba-d or swin-umamba-d-tiny. "
-            "Default: that of --init, or swin-umamba-d."
+            help="Network: swin-umamba, swin-umamba-d or swin-umamba-d-tiny; to compare with: "
+            "dynunet, dynunet-tiny, segresnet. Default: that of --init, or swin-umamba-d."
         ),
     ] = None,
     init: Annotated[
@@ -74,17 +84,34 @@ def train(
         ),
     ] = "none",
     accept_hash: AcceptHashOption = False,
-    steps: Annotated[
-        int | None, typer.Option(help="Optimiser steps. Default: 1000, or what --minutes allows.")
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE",
+            help="How to train: paper, finetune, quick, or a YAML file. Default: quick, or "
+            "finetune with --init.",
+        ),
     ] = None,
-    minutes: Annotated[float | None, typer.Option(help="Stop after this time.")] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="FIELD=VALUE", help="Change a field of the recipe."),
+    ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(help="Optimiser steps. Default: the recipe's, or from --minutes."),
+    ] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="Train for so long: as many steps as fit into it.")
+    ] = None,
     patch: Annotated[
         str | None,
         typer.Option(
             metavar="SIZE|HxW", help="Patch in pixels, multiples of 32. Default: up to 256."
         ),
     ] = None,
-    batch: Annotated[int, typer.Option(help="Patches in a step.")] = 4,
+    batch: Annotated[
+        int | None, typer.Option(help="Patches in a step, over all devices. Default: the recipe's.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same model (on one machine).")] = 0,
     instances: Annotated[
         bool | None,
@@ -122,6 +149,13 @@ def train(
         int, typer.Option(help="Processes that prepare patches; the result is the same.")
     ] = 0,
     device: DeviceOption = "auto",
+    devices: Annotated[int, typer.Option(help="GPUs of this computer to train on.")] = 1,
+    nodes: Annotated[
+        int, typer.Option(help="Computers; start the same command on each (SLURM, torchrun).")
+    ] = 1,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in RUN, exactly as it was begun.")
+    ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the run that RUN holds.")
     ] = False,
@@ -129,8 +163,14 @@ def train(
 ) -> None:
     """Train a model on a folder of images and masks."""
     from swin_umamba_training.config import make_config
+    from swin_umamba_training.ranks import is_main_process
+    from swin_umamba_training.recipe import apply_overrides
 
+    if resume:
+        _refuse_changes(context)
     config = make_config(
+        recipe=recipe,
+        overrides=apply_overrides(changes or ()),
         dataset=dataset,
         run=run,
         arch=arch,
@@ -150,10 +190,15 @@ def train(
         learning_rate=learning_rate,
         workers=workers,
         device=device,
+        devices=devices,
+        nodes=nodes,
+        resume=resume,
         overwrite=overwrite,
     )
     with ExitStack() as stack:
-        on_event = print_json if json else stack.enter_context(TrainingProgress()).on_event
+        on_event: OnEvent | None = None
+        if is_main_process():
+            on_event = print_json if json else stack.enter_context(TrainingProgress()).on_event
         from swin_umamba_training.module import TrainingDiverged
         from swin_umamba_training.train import train as run_training
 
@@ -163,8 +208,23 @@ def train(
             stack.close()
             report_error(str(error))
             raise typer.Exit(EXIT_FAILED) from error
-    if not json:
+    if not json and is_main_process():
         print_line(str(result.model))
+
+
+_FREE = {"dataset", "run", "device", "devices", "nodes", "workers", "resume", "json"}
+"""Flags that may be given with --resume: what the run is, its own settings say."""
+
+
+def _refuse_changes(context: typer.Context) -> None:
+    for name in context.params:
+        source = context.get_parameter_source(name)
+        if name not in _FREE and source is not None and source.name == "COMMANDLINE":
+            flag = "set" if name == "changes" else name.replace("_", "-")
+            raise InputError(
+                f"--resume goes on with the settings of the run: leave out --{flag}, or begin a "
+                "new run (another -o)"
+            )
 
 
 def _parse_patch(text: str | None) -> tuple[int, int] | None:
@@ -211,12 +271,14 @@ class TrainingProgress:
         elif kind == "step":
             status = f"step {event['step']:,}  loss {event['loss']:.3f}"
             self._progress.update(self._task, completed=event["progress"], status=status)
+        elif kind == "trouble":
+            self._console.print(f"step {event['step']:,}: {event['message']}", markup=False)
         elif kind == "validation":
             self._console.print(_validation_line(event), markup=False)
         elif kind == "done":
             self._progress.update(self._task, completed=1.0)
-            stopped = ", stopped as asked" if event["reason"] == "stopped" else ""
-            self._console.print(f"{event['step']:,} steps in {event['seconds']:.0f} s{stopped}")
+            ending = _ENDINGS.get(event["reason"], "")
+            self._console.print(f"{event['step']:,} steps in {event['seconds']:.0f} s{ending}")
 
     def _show_download(self, event: dict[str, Any]) -> None:
         if event["note"]:
@@ -233,14 +295,20 @@ class TrainingProgress:
         self._console.print(
             f"{event['arch']} on {event['device']}: {event['training_images']} training and "
             f"{event['validation_images']} validation images; classes "
-            f"{', '.join(event['classes'])}; {event['batch']} patches of {height} x {width}",
+            f"{', '.join(event['classes'])}; recipe {event['recipe']}: {event['steps']:,} steps of "
+            f"{event['batch']} patches of {height} x {width}, {event['precision']}",
             markup=False,
         )
+        if event["resumed"]:
+            self._console.print(f"goes on after step {event['resumed']:,}")
         for note in event["notes"]:
             self._console.print(f"note: {note}", markup=False)
         self._progress.update(
             self._task, total=1.0, completed=0.0, description="training", status=""
         )
+
+
+_ENDINGS = {"stopped": ", stopped as asked", "early": ", stopped: it got no better any more"}
 
 
 def _validation_line(event: dict[str, Any]) -> str:
