@@ -118,10 +118,10 @@ def load_model(source: str | os.PathLike[str]) -> Model:
 
 
 def _build(header: Header) -> torch.nn.Module:
-    from napari_swin_umamba.network import ARCHITECTURES, build_network
+    from napari_swin_umamba.network import ARCHITECTURES, BASELINES, build_network
 
     plan = header.plan
-    if plan.architecture not in ARCHITECTURES:
+    if plan.architecture not in (*ARCHITECTURES, *BASELINES):
         raise InputError(
             f"{header.path} needs the network '{plan.architecture}', which this version does not "
             f"know ({', '.join(ARCHITECTURES)}); run 'pip install -U napari-swin-umamba'"

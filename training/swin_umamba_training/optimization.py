@@ -13,7 +13,7 @@ __all__ = ["frozen_steps", "is_encoder", "make_optimizer", "relative_rate", "set
 
 _ENCODERS = (
     "vssm_encoder.",
-    *("net.input_block.", "net.downsamples.", "net.bottleneck."),  # MONAI's DynUNet
+    "encoder.",  # of the U-Net to compare with
     *("net.convInit.", "net.down_layers."),  # MONAI's SegResNet
 )
 

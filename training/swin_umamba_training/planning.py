@@ -20,7 +20,7 @@ from napari_swin_umamba.checkpoints import (
 from napari_swin_umamba.checkpoints.download import OnProgress
 from napari_swin_umamba.checkpoints.imagenet import check_takes_imagenet
 from napari_swin_umamba.errors import InputError
-from napari_swin_umamba.network import ARCHITECTURES, build_network
+from napari_swin_umamba.network import ARCHITECTURES, BASELINES, build_network
 from napari_swin_umamba.plan import (
     PATCH_MULTIPLE,
     Channel,
@@ -164,10 +164,9 @@ def check_architecture(name: str) -> None:
     InputError
         Lists the names there are.
     """
-    if name not in ARCHITECTURES:
-        raise InputError(
-            f"unknown network '{name}': use one of {', '.join(ARCHITECTURES)} (--arch)"
-        )
+    known = (*ARCHITECTURES, *BASELINES)
+    if name not in known:
+        raise InputError(f"unknown network '{name}': use one of {', '.join(known)} (--arch)")
 
 
 def _architecture(config: TrainConfig, start: Plan | None) -> str:
