@@ -135,4 +135,4 @@ class PatchExpand(nn.Module):
 
 def drop_path_rates(first: float, last: float, blocks: int) -> list[float]:
     """Drop path rates of ``blocks`` consecutive blocks, linear from ``first`` to ``last``."""
-    return [float(rate) for rate in torch.linspace(first, last, blocks)]
+    return [float(rate) for rate in torch.linspace(first, last, blocks, device="cpu")]

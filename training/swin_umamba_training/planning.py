@@ -30,8 +30,9 @@ from napari_swin_umamba.plan import (
 )
 from swin_umamba_training.config import TrainConfig
 from swin_umamba_training.dataset import Dataset
+from swin_umamba_training.transfer import merge_classes, take_weights
 
-__all__ = ["Start", "check_architecture", "make_plan", "prepare_start"]
+__all__ = ["Start", "check_architecture", "class_ids", "class_names", "make_plan", "prepare_start"]
 
 DEFAULT_ARCHITECTURE = "swin-umamba-d"
 _LARGEST_DEFAULT_PATCH = 256
@@ -86,7 +87,7 @@ def prepare_start(
     if local is not None:
         report = load_imagenet(network, local.path)
         return Start(network, plan, _imagenet_notes(local, report), _origin(local, report))
-    return Start(network, plan, _take_weights(network, model) if model else ())
+    return Start(network, plan, take_weights(network, plan, model) if model else ())
 
 
 def _imagenet_notes(local: LocalWeights, report: LoadReport) -> tuple[str, ...]:
@@ -132,18 +133,19 @@ def make_plan(dataset: Dataset, config: TrainConfig, start: Plan | None = None) 
     config
         What was asked for.
     start
-        Plan of the model to start from: its channels and their normalisation are kept.
+        Plan of the model to start from: its channels and their normalisation are kept if they are
+        as many, and its classes keep their ids.
 
     Raises
     ------
     InputError
-        The data set does not fit the start model, or what was asked for does not fit the data.
+        What was asked for does not fit the data or the start model.
     """
     return Plan(
         architecture=_architecture(config, start),
         channels=_channels(dataset, config, start),
-        rgb=start.rgb if start else dataset.rgb,
-        classes=_classes(dataset, config),
+        rgb=start.rgb if start and _takes_channels(dataset, start) else dataset.rgb,
+        classes=_classes(dataset, config, start),
         patch=config.patch or (start.patch if start else _default_patch(dataset)),
         spacing=dataset.spacing,
         unit=dataset.unit,
@@ -181,15 +183,8 @@ def _architecture(config: TrainConfig, start: Plan | None) -> str:
 
 
 def _channels(dataset: Dataset, config: TrainConfig, start: Plan | None) -> tuple[Channel, ...]:
-    if start is not None:
-        fits = dataset.channels == start.in_channels and (start.rgb or not dataset.rgb)
-        if fits or (start.rgb and dataset.channels == 1):
-            return start.channels
-        raise InputError(
-            f"the images have {dataset.channels} channels, the start model takes "
-            f"{start.in_channels} ({', '.join(channel.name for channel in start.channels)}); "
-            "choose another one (--init)"
-        )
+    if start is not None and _takes_channels(dataset, start):
+        return start.channels
     names = [f"channel {index + 1}" for index in range(dataset.channels)]
     if dataset.rgb:
         names = ["red", "green", "blue"]
@@ -199,7 +194,48 @@ def _channels(dataset: Dataset, config: TrainConfig, start: Plan | None) -> tupl
     return tuple(Channel(name=name, normalization=scheme) for name in names)
 
 
-def _classes(dataset: Dataset, config: TrainConfig) -> tuple[SegmentationClass, ...]:
+def _takes_channels(dataset: Dataset, start: Plan) -> bool:
+    """Whether a model takes the images as they are."""
+    fits = dataset.channels == start.in_channels and (start.rgb or not dataset.rgb)
+    return fits or (start.rgb and dataset.channels == 1)
+
+
+def _classes(
+    dataset: Dataset, config: TrainConfig, start: Plan | None
+) -> tuple[SegmentationClass, ...]:
+    names = class_names(dataset, config)
+    if start is not None and not dataset.instances and not start.numbers_objects:
+        return merge_classes(start.classes, names)[0]
+    return tuple(SegmentationClass(id=index, name=name) for index, name in enumerate(names))
+
+
+def class_ids(dataset: Dataset, config: TrainConfig, plan: Plan) -> tuple[int, ...]:
+    """The id of each class of a data set in a plan, by name.
+
+    Parameters
+    ----------
+    dataset, config
+        With class values and their names.
+    plan
+        Made of both.
+    """
+    ids = {item.name: item.id for item in plan.classes}
+    return tuple(ids[name] for name in class_names(dataset, config))
+
+
+def class_names(dataset: Dataset, config: TrainConfig) -> list[str]:
+    """Names of the outputs that a data set asks for, background first.
+
+    Parameters
+    ----------
+    dataset, config
+        What is learned, and what it was called.
+
+    Raises
+    ------
+    InputError
+        Names are too many or too few, or not all different.
+    """
     if dataset.instances:
         if len(config.class_names) > 1:
             raise InputError("masks that number objects have one kind of object (--class-names)")
@@ -217,7 +253,7 @@ def _classes(dataset: Dataset, config: TrainConfig) -> tuple[SegmentationClass, 
         names = ["background", *given]
     if len(set(names)) < len(names):
         raise InputError("class names must differ, and none may be 'background' (--class-names)")
-    return tuple(SegmentationClass(id=index, name=name) for index, name in enumerate(names))
+    return names
 
 
 def _default_patch(dataset: Dataset) -> tuple[int, int]:
@@ -228,20 +264,3 @@ def _default_patch(dataset: Dataset) -> tuple[int, int]:
         for size in median
     )
     return height, width
-
-
-def _take_weights(network: torch.nn.Module, model: Model) -> tuple[str, ...]:
-    """Copy a model's weights; output layers for another number of classes stay as drawn."""
-    target = network.state_dict()
-    source = model.network.state_dict()
-    fitting = {key: value for key, value in source.items() if value.shape == target[key].shape}
-    network.load_state_dict(fitting, strict=False)
-    fresh = sorted(target.keys() - fitting.keys())
-    if not fresh:
-        return (f"starts from all weights of '{model.name}'",)
-    return (
-        (
-            f"starts from '{model.name}'; its classes are others in number, so the output layers "
-            f"begin anew ({len(fresh)} of {len(target)} tensors)"
-        ),
-    )

@@ -46,6 +46,8 @@ class ImageStore(Dataset[ImageAndLabels]):
         How images are prepared.
     cache_bytes
         Memory for prepared images.
+    ids
+        Of each class of the data set, in the plan; by default its position.
     """
 
     def __init__(
@@ -54,11 +56,13 @@ class ImageStore(Dataset[ImageAndLabels]):
         dataset: data.Dataset,
         plan: Plan,
         cache_bytes: int = CACHE_BYTES,
+        ids: Sequence[int] = (),
     ) -> None:
         self.samples = tuple(samples)
         self._dataset = dataset
         self._plan = plan
         self._room = cache_bytes
+        self._ids = tuple(ids) or tuple(range(len(dataset.values)))
         self._cache: OrderedDict[int, ImageAndLabels] = OrderedDict()
 
     def __len__(self) -> int:
@@ -87,14 +91,15 @@ class ImageStore(Dataset[ImageAndLabels]):
         index
             Its position.
         """
-        return ImageStore([self.samples[index]], self._dataset, self._plan)
+        return ImageStore([self.samples[index]], self._dataset, self._plan, ids=self._ids)
 
     def _read(self, sample: Sample) -> ImageAndLabels:
         image, mask = read_pair(sample)
         prepared = preprocess(image.array, image.axes, self._plan)
         if self._dataset.instances:
             return prepared, drop_small_objects(mask.astype(np.int32), self._plan.min_object_pixels)
-        return prepared, np.searchsorted(self._dataset.values, mask).astype(np.int32)
+        classes = np.searchsorted(self._dataset.values, mask)
+        return prepared, np.asarray(self._ids, np.int32)[classes]
 
 
 class PatchDataset(Dataset[tuple[torch.Tensor, torch.Tensor]]):

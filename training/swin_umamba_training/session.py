@@ -18,7 +18,7 @@ from swin_umamba_training.clock import RunClock
 from swin_umamba_training.config import TrainConfig
 from swin_umamba_training.dataset import Dataset, Sample
 from swin_umamba_training.module import SegmentationModule, TrainingDiverged
-from swin_umamba_training.planning import Start
+from swin_umamba_training.planning import Start, class_ids
 from swin_umamba_training.provenance import describe_environment, hash_data
 from swin_umamba_training.ranks import broadcast, is_main_process
 from swin_umamba_training.recorder import RunRecorder
@@ -75,7 +75,10 @@ class TrainingRun:
         self._notes = notes
         self._timing = (0.0, 0.0)
         self.clock = RunClock(config)
-        self._training, self._validation = (ImageStore(part, dataset, start.plan) for part in parts)
+        ids = () if dataset.instances else class_ids(dataset, config, start.plan)
+        self._training, self._validation = (
+            ImageStore(part, dataset, start.plan, ids=ids) for part in parts
+        )
         self._module = SegmentationModule(
             start.network.to(device), start.plan, config, self.clock, device, self._tell
         )
