@@ -232,7 +232,12 @@ def test_train_refusals(make_dataset, tmp_path: Path, models: Path) -> None:
         ((folder, "-o", run, "--device", "toaster"), "--device"),
         ((folder, "-o", run, "--normalization", "log"), "--normalization"),
         ((folder, "-o", run, "--val", "nobody"), "--val"),
-        ((five, "-o", run, "--init", models / "semantic.safetensors"), "5 channels.*takes 1"),
+        ((folder, "-o", run, "--set", "lr=1"), "--set 'lr': .*optimizer.lr"),
+        ((folder, "-o", run, "--recipe", "best"), "unknown recipe 'best'"),
+        ((folder, "-o", run, "--devices", 3), "--batch: 4 patches .* 3 devices"),
+        ((folder, "-o", run, "--resume"), "holds no run to resume"),
+        ((folder, "-o", run, "--resume", "--steps", 3), "leave out --steps"),
+        ((folder, "-o", run, "--resume", "--overwrite"), "leave out --overwrite"),
     ):
         line = error_line("train", *arguments)
         assert re.search(message, line), line
