@@ -172,5 +172,5 @@ def make_config(
         field = str(problem["loc"][0]) if problem["loc"] else ""
         message = problem["msg"].removeprefix("Value error, ")
         if problem["type"] != "value_error":  # pydantic's own words do not say what was received
-            message = f"{message[0].lower()}{message[1:]}, not {shown(problem['input'])}"
+            message = f"{message[0].lower()}{message[1:]}, not {shown(str(problem['input']))}"
         raise InputError(f"--{field.replace('_', '-')}: {message}" if field else message) from error

@@ -321,7 +321,7 @@ def _complaint(error: ValidationError, overrides: set[str], where: str) -> str:
     field = ".".join(str(part) for part in problem["loc"][:2] if not isinstance(part, int))
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] != "value_error":  # pydantic's own words do not say what was received
-        message = f"{message[0].lower()}{message[1:]}, not {shown(problem['input'])}"
+        message = f"{message[0].lower()}{message[1:]}, not {shown(str(problem['input']))}"
     if field not in overrides:
         return f"{where}{field or 'recipe'}: {message}"
     return f"{_FLAGS.get(field, f'--set {field}')}: {message}"
