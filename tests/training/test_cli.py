@@ -197,7 +197,7 @@ def test_train_shows_notes_validation_and_the_model(make_dataset, tmp_path: Path
     assert "3 training and 1 validation images" in result.stderr
     assert "Dice: class 1" in result.stderr
     config = json.loads((tmp_path / "run" / "config.json").read_text())
-    assert config["patch"] == [32, 64]
+    assert config["recipe"]["sampling"]["patch"] == [32, 64]
 
 
 def test_train_refusals(make_dataset, tmp_path: Path, models: Path) -> None:
@@ -233,7 +233,12 @@ def test_train_refusals(make_dataset, tmp_path: Path, models: Path) -> None:
         ((folder, "-o", run, "--device", "toaster"), "--device"),
         ((folder, "-o", run, "--normalization", "log"), "--normalization"),
         ((folder, "-o", run, "--val", "nobody"), "--val"),
-        ((five, "-o", run, "--init", models / "semantic.safetensors"), "5 channels.*takes 1"),
+        ((folder, "-o", run, "--set", "lr=1"), "--set 'lr': .*optimizer.lr"),
+        ((folder, "-o", run, "--recipe", "best"), "unknown recipe 'best'"),
+        ((folder, "-o", run, "--devices", 3), "--batch: 4 patches .* 3 devices"),
+        ((folder, "-o", run, "--resume"), "holds no run to resume"),
+        ((folder, "-o", run, "--resume", "--steps", 3), "leave out --steps"),
+        ((folder, "-o", run, "--resume", "--overwrite"), "leave out --overwrite"),
     ):
         line = error_line("train", *arguments)
         assert re.search(message, line), line
@@ -478,3 +483,23 @@ def test_doctor_fails_where_the_scan_is_wrong(monkeypatch: pytest.MonkeyPatch) -
     result = call("doctor", "--device", "cpu", code=1)
     assert "FAILED" in result.stdout
     assert "error: " in result.stderr
+
+
+def test_recipes_are_listed_and_shown(tmp_path: Path) -> None:
+    names = [item["name"] for item in json.loads(call("recipes", "list", "--json").stdout)]
+    assert names == ["finetune", "paper", "quick"]
+    assert "paper" in call("recipes", "list").stdout
+    text = call("recipes", "show", "paper").stdout
+    assert "# AdamW" in text
+    assert json.loads(call("recipes", "show", "paper", "--json").stdout)["schedule"]["every"] == 250
+    (tmp_path / "mine.yaml").write_text(text)
+    assert call("recipes", "show", tmp_path / "mine.yaml").stdout == text
+    assert "unknown recipe" in error_line("recipes", "show", "nonsense")
+
+
+def test_a_run_is_resumed_by_its_folder(make_dataset, tmp_path: Path) -> None:
+    options = ["--arch", "swin-umamba-d-tiny", "--patch", "32", "--batch", 1, "--steps", 2]
+    folder = make_dataset()
+    call("train", folder, "-o", tmp_path / "run", *options, "--device", "cpu")
+    result = call("train", folder, "-o", tmp_path / "run", "--resume", "--device", "cpu")
+    assert result.stdout.strip() == str(tmp_path / "run" / "model.safetensors")
