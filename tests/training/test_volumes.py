@@ -341,7 +341,7 @@ def test_training_on_a_nnunet_data_set_by_folds(nnunet: Path) -> None:
     assert len(record["validation_images"]) == 2
     assert record["batch"] == 16
     assert all(name.endswith(":0-9") for name in record["validation_images"])
-    assert json.loads((result.model.parent / "config.json").read_text())["batch"] == 16
+    assert json.loads((result.model.parent / "config.json").read_text())["recipe"]["sampling"]["batch"] == 16
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write")
