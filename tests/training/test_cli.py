@@ -203,18 +203,6 @@ def test_train_shows_notes_validation_and_the_model(make_dataset, tmp_path: Path
 
 def test_train_refusals(make_dataset, tmp_path: Path, models: Path) -> None:
     folder, run = make_dataset(), tmp_path / "run"
-    five = tmp_path / "five"
-    for part in ("images", "masks"):
-        (five / part).mkdir(parents=True)
-        for index in range(2):
-            array = np.zeros((5, 40, 40) if part == "images" else (40, 40), np.uint8)
-            array[..., :20] = 1
-            tifffile.imwrite(
-                five / part / f"{index}.tif",
-                array,
-                imagej=True,
-                metadata={"axes": "CYX" if part == "images" else "YX"},
-            )
     for arguments, message in (
         ((tmp_path / "no", "-o", run), "does not exist"),
         ((folder, "-o", folder / "images" / "cell0.png"), "is a file"),

@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from napari_swin_umamba.plan import Channel, Normalization, Plan, SegmentationClass
 from swin_umamba_training.checkpointing import load_state
 from swin_umamba_training.config import make_config
+from swin_umamba_training.data.preparing import with_batch
 
 
 def train(folder: Path, run: Path, devices: int) -> None:
@@ -58,7 +60,20 @@ def test_two_processes_equal_one(make_dataset) -> None:
 
 def test_a_batch_must_be_shared_out_equally(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="--batch: 4 patches .* 3 devices"):
-        make_config(dataset=tmp_path, run=tmp_path / "run", devices=3)
+        make_config(dataset=tmp_path, run=tmp_path / "run", batch=4, devices=3)
+
+
+def test_a_batch_that_nobody_chose_is_shared_out_equally(tmp_path: Path) -> None:
+    plan = Plan(
+        architecture="swin-umamba-d-tiny",
+        channels=(Channel(name="intensity", normalization=Normalization(scheme="none")),),
+        classes=tuple(SegmentationClass(id=i, name=str(i)) for i in range(2)),
+        patch=(256, 256),
+    )
+    for devices, batch in ((1, 4), (3, 6)):
+        config = make_config(dataset=tmp_path, run=tmp_path / "run", devices=devices)
+        assert config.batch == 0
+        assert with_batch(config, plan).batch == batch
 
 
 def test_sums_are_those_of_all_processes(tmp_path: Path) -> None:

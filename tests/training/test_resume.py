@@ -142,6 +142,15 @@ def test_what_cannot_be_resumed(make_dataset) -> None:
         load_state(result.model.parent / "last.ckpt")
 
 
+def test_what_is_held_out_must_stay(make_dataset, tmp_path: Path) -> None:
+    folder, names = make_dataset(), tmp_path / "held_out.txt"
+    names.write_text("cell0\n")
+    run(folder, "run", steps=3, val=(str(names),))
+    names.write_text("cell1\n")
+    with pytest.raises(InputError, match="other images are held out"):
+        run(folder, "run", resume=True)
+
+
 def test_a_checkpoint_is_no_program(tmp_path: Path) -> None:
     """One from elsewhere must not run code when it is read."""
     import pickle
