@@ -172,11 +172,13 @@ class Plan(_Frozen):
     plane: Literal["Z", "Y", "X"] | None = None
     """Axis that training volumes were cut along, where it was chosen by a person; None: along the
     coarsest axis of each volume."""
-    output: Literal["semantic", "boundary"] = "semantic"
+    output: Literal["semantic", "boundary", "distance"] = "semantic"
     """``semantic``: labels are class ids. ``boundary``: class 1 is the interior of objects,
-    class 2 their boundary, and labels number the objects."""
+    class 2 their boundary, and labels number the objects. ``distance``: class 1 is the objects,
+    and the third output is no class but a pixel's distance to the edge of its object, relative
+    to the object's largest, by a sigmoid; labels number the objects."""
     min_object_pixels: int = Field(default=16, ge=0)
-    """``boundary`` only: smaller objects are dropped."""
+    """Objects only: smaller ones are dropped."""
     regions: tuple[int, ...] = ()
     """Not empty: the network's outputs are no classes but regions that may overlap, each with a
     sigmoid. Where output i is above one half, the label becomes ``regions[i]``; later ones
@@ -204,10 +206,15 @@ class Plan(_Frozen):
         return len(self.regions) or len(self.classes)
 
     @property
+    def numbers_objects(self) -> bool:
+        """Whether labels number objects instead of holding class ids."""
+        return self.output != "semantic"
+
+    @property
     def label_classes(self) -> tuple[SegmentationClass, ...]:
         """Classes of labels that hold class ids, background first.
 
-        Those of the network, but for ``boundary``: interior and boundary together are the object.
+        Those of the network, but where it numbers objects: these are one class.
         """
         if self.output == "semantic":
             return self.classes
@@ -239,10 +246,9 @@ class Plan(_Frozen):
         names = [item.name for item in self.classes]
         if len(set(names)) != len(names):
             raise ValueError(f"class names must differ: {names}")
-        if self.output == "boundary" and self.num_classes != 3:
-            raise ValueError(
-                f"output 'boundary' needs background, interior and boundary, not {names}"
-            )
+        if self.numbers_objects and self.num_classes != 3:
+            parts = "interior and boundary" if self.output == "boundary" else "object and distance"
+            raise ValueError(f"output '{self.output}' needs background, {parts}, not {names}")
         self._check_parts()
         return self
 

@@ -8,7 +8,7 @@ import tifffile
 
 from napari_swin_umamba.plugin.sample_data import hippocampus
 from napari_swin_umamba.segmentation import Model, load_model
-from swin_umamba_training.config import AugmentationConfig, TrainConfig
+from swin_umamba_training.config import make_config
 from swin_umamba_training.train import train
 
 STEPS = 400
@@ -31,7 +31,7 @@ def hippocampus_model(folder: Path) -> Path:
         for number in range(0, len(volume), 2):
             tifffile.imwrite(data / part / f"slice_{number:02}.tif", volume[number])
     result = train(
-        TrainConfig(
+        make_config(
             dataset=data,
             run=folder / "run",
             arch="swin-umamba-d-tiny",
@@ -39,8 +39,12 @@ def hippocampus_model(folder: Path) -> Path:
             patch=(64, 64),
             instances=False,
             class_names=("anterior", "posterior"),
-            # Front and back would change places in a mirror.
-            augmentation=AugmentationConfig(mirror=False, rotation=15),
+            overrides={
+                # Front and back would change places in a mirror.
+                "augmentation.mirror": False,
+                "augmentation.right_angles": False,
+                "augmentation.rotation": 15,
+            },
         )
     )
     trained = load_model(result.model)

@@ -170,9 +170,9 @@ def _refuse_choice(path: Path, checkpoint: str | None, folds: Sequence[str] | No
 
 def _build(path: Path, plan: Plan) -> list[torch.nn.Module]:
     """Networks for the weights of a model, one for each fold."""
-    from napari_swin_umamba.network import ARCHITECTURES, build_network
+    from napari_swin_umamba.network import ARCHITECTURES, BASELINES, build_network
 
-    if plan.architecture not in ARCHITECTURES:
+    if plan.architecture not in (*ARCHITECTURES, *BASELINES):
         raise InputError(
             f"{path} needs the network '{plan.architecture}', which this version does not "
             f"know ({', '.join(ARCHITECTURES)}); run 'pip install -U napari-swin-umamba'"

@@ -1,8 +1,8 @@
 """The networks and the scan they are built on: torch, no files, no napari."""
 
-from napari_swin_umamba.network.registry import ARCHITECTURES, build_network
+from napari_swin_umamba.network.registry import ARCHITECTURES, BASELINES, build_network
 
-__all__ = ["ARCHITECTURES", "build_network", "warm_up"]
+__all__ = ["ARCHITECTURES", "BASELINES", "build_network", "warm_up"]
 
 
 def warm_up(backward: bool = True) -> None:

@@ -19,13 +19,17 @@ class DropPath(nn.Module):
     def __init__(self, rate: float) -> None:
         super().__init__()
         self.rate = rate
+        self.draws: Tensor | None = None
+        """Numbers in [0, 1), ``(B,)``, to decide by; None: torch's random state decides. A training
+        run gives them, so that what is dropped depends on the sample alone."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Drop whole samples of ``x``, ``(B, ...)``."""
         if not self.training or self.rate == 0.0:
             return x
         keep = 1.0 - self.rate
-        mask = x.new_empty((x.shape[0],) + (1,) * (x.ndim - 1)).bernoulli_(keep)
+        draws = torch.rand(x.shape[0], device=x.device) if self.draws is None else self.draws
+        mask = (draws < keep).to(x.dtype).view(-1, *(1,) * (x.ndim - 1))
         return x * (mask / keep)
 
 
@@ -131,4 +135,4 @@ class PatchExpand(nn.Module):
 
 def drop_path_rates(first: float, last: float, blocks: int) -> list[float]:
     """Drop path rates of ``blocks`` consecutive blocks, linear from ``first`` to ``last``."""
-    return [float(rate) for rate in torch.linspace(first, last, blocks)]
+    return [float(rate) for rate in torch.linspace(first, last, blocks, device="cpu")]

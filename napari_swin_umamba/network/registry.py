@@ -1,31 +1,33 @@
 """Networks by name."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from torch import nn
 
 from napari_swin_umamba.errors import InputError
+from napari_swin_umamba.network.baselines import DynUNetBaseline, SegResNetBaseline
 from napari_swin_umamba.network.swin_umamba import SwinUMamba, SwinUMambaD
 
+_VMAMBA_T: dict[str, Any] = {"dims": (96, 192, 384, 768), "depths": (2, 2, 9, 2)}
+_TINY: dict[str, Any] = {"dims": (24, 48, 96, 192), "depths": (2, 2, 4, 2)}
 
-@dataclass(frozen=True)
-class _Architecture:
-    network: Callable[..., nn.Module]
-    dims: tuple[int, ...]
-    depths: tuple[int, ...]
-
-
-_VMAMBA_T = {"dims": (96, 192, 384, 768), "depths": (2, 2, 9, 2)}
-
-_ARCHITECTURES = {
-    "swin-umamba": _Architecture(SwinUMamba, **_VMAMBA_T),
-    "swin-umamba-d": _Architecture(SwinUMambaD, **_VMAMBA_T),
-    "swin-umamba-d-tiny": _Architecture(SwinUMambaD, (24, 48, 96, 192), (2, 2, 4, 2)),
+_NETWORKS: dict[str, Callable[..., nn.Module]] = {
+    "swin-umamba": partial(SwinUMamba, **_VMAMBA_T),
+    "swin-umamba-d": partial(SwinUMambaD, **_VMAMBA_T),
+    "swin-umamba-d-tiny": partial(SwinUMambaD, **_TINY),
+}
+_BASELINES: dict[str, Callable[..., nn.Module]] = {
+    "dynunet": DynUNetBaseline,
+    "dynunet-tiny": partial(DynUNetBaseline, features=10, most=140),
+    "segresnet": SegResNetBaseline,
 }
 
-ARCHITECTURES: tuple[str, ...] = tuple(_ARCHITECTURES)
-"""Names that :func:`build_network` accepts."""
+ARCHITECTURES: tuple[str, ...] = tuple(_NETWORKS)
+"""Names of our networks."""
+BASELINES: tuple[str, ...] = tuple(_BASELINES)
+"""Names of networks to compare with; :func:`build_network` accepts them as well."""
 
 
 def build_network(
@@ -38,7 +40,9 @@ def build_network(
     name
         One of :data:`ARCHITECTURES`: ``swin-umamba`` (60 M parameters, convolutional decoder),
         ``swin-umamba-d`` (27 M, Swin-UMamba†) or ``swin-umamba-d-tiny`` (the same with fewer and
-        narrower blocks, for laptops).
+        narrower blocks, for laptops). Or one of :data:`BASELINES`: ``dynunet`` (nnU-Net's 2D
+        network), ``dynunet-tiny`` (the same with as many parameters as our tiny one) or
+        ``segresnet``.
     in_channels, num_classes
         Channels of the image and of the logits (background included).
     deep_supervision
@@ -56,10 +60,10 @@ def build_network(
     InputError
         The name is unknown or a number of channels is not positive.
     """
-    if name not in _ARCHITECTURES:
-        raise InputError(f"unknown network {name!r}: choose one of {', '.join(ARCHITECTURES)}")
+    networks = _NETWORKS | _BASELINES
+    if name not in networks:
+        raise InputError(f"unknown network {name!r}: choose one of {', '.join(networks)}")
     for what, value in (("in_channels", in_channels), ("num_classes", num_classes)):
         if value < 1:
             raise InputError(f"{what} must be at least 1, got {value}")
-    arch = _ARCHITECTURES[name]
-    return arch.network(in_channels, num_classes, arch.dims, arch.depths, deep_supervision)
+    return networks[name](in_channels, num_classes, deep_supervision=deep_supervision)

@@ -57,7 +57,7 @@ class ResultRow(QWidget):
 
     def show_model(self, plan: Plan | None) -> None:
         """Choose what a model was trained for."""
-        objects = plan is not None and plan.output == "boundary"
+        objects = plan is not None and plan.numbers_objects
         (self.objects if objects else self.classes).setChecked(True)
 
     @property

@@ -136,7 +136,7 @@ def estimate_memory(reading: Reading, plan: Plan, options: SegmentOptions) -> in
     """
     layout = reading.layout
     pixels, voxels = prod(layout.plane_shape), prod(layout.labels_shape)
-    objects = plan.output == "boundary" if options.objects is None else options.objects
+    objects = plan.numbers_objects if options.objects is None else options.objects
     per_voxel = label_dtype(plan, objects).itemsize
     layer = voxels * per_voxel
     if reading.has_slices and layer > LARGEST_LAYER:

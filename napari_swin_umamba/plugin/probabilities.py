@@ -80,6 +80,6 @@ def _is_ours(layer: Any, mark: dict[str, Any]) -> bool:
 
 def probability_of(probabilities: np.ndarray, number: int, plan: Plan) -> np.ndarray:
     """Probability of a class of labels, (rows, columns), out of the network's (classes, ...)."""
-    if plan.output == "boundary":  # interior and boundary together are the object
+    if plan.numbers_objects:  # interior and boundary together are the object
         return np.asarray(1 - probabilities[0])
     return np.asarray(probabilities[number])

@@ -63,7 +63,7 @@ def describe_reading(reading: Reading, plan: Plan | None) -> str:
 def describe_finding(plan: Plan) -> str:
     """Say what a model finds: its classes, or objects."""
     names = [item.name for item in plan.label_classes[1:]]
-    if plan.output == "boundary":
+    if plan.numbers_objects:
         return "Finds objects, one number each" if names == ["object"] else _every(names[0])
     shown = ", ".join(names[:_MAX_NAMES]) + (", …" if len(names) > _MAX_NAMES else "")
     return f"{count(len(names), 'class', 'classes')}: {shown}"

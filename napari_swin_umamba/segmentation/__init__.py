@@ -25,7 +25,12 @@ if TYPE_CHECKING:
     from napari_swin_umamba.segmentation.batch_report import BatchSummary, FileReport
     from napari_swin_umamba.segmentation.device import resolve_device
     from napari_swin_umamba.segmentation.flicker import Flicker, measure_flicker
-    from napari_swin_umamba.segmentation.instances import instances_from_boundary
+    from napari_swin_umamba.segmentation.instances import (
+        instances_from_boundary,
+        instances_from_distance,
+        number_objects,
+        output_probabilities,
+    )
     from napari_swin_umamba.segmentation.linking import ObjectLinker
     from napari_swin_umamba.segmentation.measurement import measure_labels
     from napari_swin_umamba.segmentation.plane import PlaneSegmenter
@@ -51,6 +56,9 @@ __all__ = [
     "active_backend",
     "bundled_models",
     "instances_from_boundary",
+    "instances_from_distance",
+    "number_objects",
+    "output_probabilities",
     "load_model",
     "measure_flicker",
     "measure_labels",
@@ -73,6 +81,9 @@ _HOME = {
     "Measurements": "table",
     "Segmentation": "segmenter",
     "instances_from_boundary": "instances",
+    "instances_from_distance": "instances",
+    "number_objects": "instances",
+    "output_probabilities": "instances",
     "measure_flicker": "flicker",
     "measure_labels": "measurement",
     "plan_batch": "batch_planning",

@@ -13,8 +13,18 @@ import numpy as np
 from scipy import ndimage
 from skimage.segmentation import watershed
 
-__all__ = ["instances_from_boundary", "objects_from_classes"]
+from napari_swin_umamba.plan import Plan
 
+__all__ = [
+    "instances_from_boundary",
+    "instances_from_distance",
+    "number_objects",
+    "objects_from_classes",
+    "output_probabilities",
+]
+
+_MIDDLE = 0.5
+"""Relative distance to an object's edge from which a pixel is its middle, and a seed."""
 _SURE = 0.95
 _SURE_PIXELS = 16
 _LIKELY = 0.5
@@ -57,6 +67,69 @@ def instances_from_boundary(probabilities: np.ndarray, min_object_pixels: int = 
     _add_seeds(seeds, objects)
     labels = watershed(-interior, seeds, mask=objects)
     return _number(labels, min_object_pixels)
+
+
+def instances_from_distance(probabilities: np.ndarray, min_object_pixels: int = 16) -> np.ndarray:
+    """Number the objects of an image by how far their pixels are from their edges.
+
+    Parameters
+    ----------
+    probabilities
+        ``(3, Y, X)``: background, object, and distance to the object's edge, relative to the
+        object's largest distance.
+    min_object_pixels
+        Smaller objects are dropped.
+
+    Returns
+    -------
+    np.ndarray
+        ``(Y, X)``, int32, as of :func:`instances_from_boundary`.
+
+    Notes
+    -----
+    Seeds are the pieces with a distance over one half, and objects without such a piece. A
+    watershed on the distance shares the objects' pixels out among them.
+    """
+    distance = probabilities[2]
+    objects = probabilities[1] > 0.5
+    seeds = np.zeros(objects.shape, np.int32)
+    _add_seeds(seeds, (distance > _MIDDLE) & objects)
+    _add_seeds(seeds, objects)
+    return _number(watershed(-distance, seeds, mask=objects), min_object_pixels)
+
+
+def number_objects(probabilities: np.ndarray, plan: Plan) -> np.ndarray:
+    """Number the objects of an image, as the plan has them.
+
+    Parameters
+    ----------
+    probabilities
+        ``(3, Y, X)``, from :func:`output_probabilities`.
+    plan
+        One that numbers objects.
+    """
+    decode = instances_from_distance if plan.output == "distance" else instances_from_boundary
+    return decode(probabilities, plan.min_object_pixels)
+
+
+def output_probabilities(logits: np.ndarray, plan: Plan) -> np.ndarray:
+    """Turn logits ``(outputs, ...)`` into probabilities, or distances from 0 to 1.
+
+    Parameters
+    ----------
+    logits
+        Of all outputs, float32.
+    plan
+        Says what the outputs are.
+    """
+    classes = logits[:2] if plan.output == "distance" else logits
+    probabilities: np.ndarray = np.exp(classes - classes.max(axis=0))
+    probabilities /= probabilities.sum(axis=0)
+    if plan.output != "distance":
+        return probabilities
+    # Clipped: the exponential of a large number is infinite.
+    distance = 1 / (1 + np.exp(-np.clip(logits[2:], -30, 30)))
+    return np.concatenate([probabilities, distance])
 
 
 def objects_from_classes(labels: np.ndarray) -> np.ndarray:

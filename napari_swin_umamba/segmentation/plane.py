@@ -17,8 +17,9 @@ from napari_swin_umamba.plan import Plan
 from napari_swin_umamba.segmentation.device import resolve_device
 from napari_swin_umamba.segmentation.device_fit import DeviceFit
 from napari_swin_umamba.segmentation.instances import (
-    instances_from_boundary,
+    number_objects,
     objects_from_classes,
+    output_probabilities,
 )
 from napari_swin_umamba.segmentation.prediction import (
     Progress,
@@ -80,7 +81,7 @@ class PlaneSegmenter:
     @property
     def instances(self) -> bool:
         """Whether labels number objects."""
-        return self.model.plan.output == "boundary" if self.objects is None else self.objects
+        return self.model.plan.numbers_objects if self.objects is None else self.objects
 
     def network_shape(
         self, shape: tuple[int, int], spacing: tuple[float, float] | None, unit: str | None
@@ -227,13 +228,13 @@ class PlaneSegmenter:
     def _collector(self, shape: tuple[int, int], seen: tuple[int, int]) -> _Collector:
         plan = self.model.plan
         keep_logits = seen != shape and not self.instances
-        return _Collector(plan, seen, keep_logits, self.probabilities or plan.output == "boundary")
+        return _Collector(plan, seen, keep_logits, self.probabilities or plan.numbers_objects)
 
     def _labels(self, collector: _Collector, shape: tuple[int, int]) -> np.ndarray:
         plan = self.model.plan
-        if plan.output == "boundary":
+        if plan.numbers_objects:
             assert collector.probabilities is not None
-            found = instances_from_boundary(collector.probabilities, plan.min_object_pixels)
+            found = number_objects(collector.probabilities, plan)
             found = resize_labels(found, shape)
             return found if self.instances else (found > 0).astype(np.uint8)
         labels = collector.classes_at(shape)
@@ -249,6 +250,7 @@ class _Collector:
         self._classes: np.ndarray | None = None
         self._logits: np.ndarray | None = None
         self.probabilities: np.ndarray | None = None
+        self._plan = plan
         self._dtype = np.min_scalar_type(plan.num_classes - 1)
         if plan.output == "semantic" and keep_logits:
             self._logits = np.empty((plan.num_classes, *shape), np.float32)
@@ -264,7 +266,7 @@ class _Collector:
         if self._logits is not None:
             self._logits[:, rows] = logits
         if self.probabilities is not None:
-            self.probabilities[:, rows] = _softmax(logits)
+            self.probabilities[:, rows] = output_probabilities(logits, self._plan)
 
     def classes_at(self, shape: tuple[int, int]) -> np.ndarray:
         """Return class ids ``shape``: of the interpolated logits where the plane was resampled."""
@@ -278,12 +280,6 @@ class _Collector:
         """Return probabilities ``(classes, *shape)``."""
         assert self.probabilities is not None
         return resize_plane(self.probabilities, shape, order=1)
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    exponentials: np.ndarray = np.exp(logits - logits.max(axis=0))
-    exponentials /= exponentials.sum(axis=0)
-    return exponentials
 
 
 def _spacing_notes(

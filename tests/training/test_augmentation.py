@@ -77,7 +77,7 @@ def test_mirror_moves_image_and_labels_alike_in_all_eight_ways() -> None:
     labels = np.arange(36, dtype=np.int32).reshape(6, 6)
     seen = set()
     for seed in range(60):
-        patch, target = mirror(labels[None].astype(np.float32), labels, rng(seed))
+        patch, target = mirror(labels[None].astype(np.float32), labels, config(), rng(seed))
         assert np.array_equal(patch[0], target)
         assert sorted(target.ravel()) == list(range(36))
         seen.add(target.tobytes())

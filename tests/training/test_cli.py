@@ -141,6 +141,7 @@ def test_train_segment_and_evaluate_as_processes(make_dataset, tmp_path: Path) -
     options = ["--patch", 32, "--batch", 2, "--steps", 3, "--instances", "--val", "cell3"]
     done = program("train", folder, "-o", run, "--arch", "swin-umamba-d-tiny", *options, "--json")
     events = [json.loads(line) for line in done.stdout.splitlines()]
+    events = [event for event in events if event["event"] != "slices"]  # if not in the cache yet
     assert [events[0]["event"], events[-1]["event"]] == ["start", "done"]
     model = run / "model.safetensors"
 
@@ -197,23 +198,11 @@ def test_train_shows_notes_validation_and_the_model(make_dataset, tmp_path: Path
     assert "3 training and 1 validation images" in result.stderr
     assert "Dice: class 1" in result.stderr
     config = json.loads((tmp_path / "run" / "config.json").read_text())
-    assert config["patch"] == [32, 64]
+    assert config["recipe"]["sampling"]["patch"] == [32, 64]
 
 
 def test_train_refusals(make_dataset, tmp_path: Path, models: Path) -> None:
     folder, run = make_dataset(), tmp_path / "run"
-    five = tmp_path / "five"
-    for part in ("images", "masks"):
-        (five / part).mkdir(parents=True)
-        for index in range(2):
-            array = np.zeros((5, 40, 40) if part == "images" else (40, 40), np.uint8)
-            array[..., :20] = 1
-            tifffile.imwrite(
-                five / part / f"{index}.tif",
-                array,
-                imagej=True,
-                metadata={"axes": "CYX" if part == "images" else "YX"},
-            )
     for arguments, message in (
         ((tmp_path / "no", "-o", run), "does not exist"),
         ((folder, "-o", folder / "images" / "cell0.png"), "is a file"),
@@ -233,7 +222,12 @@ def test_train_refusals(make_dataset, tmp_path: Path, models: Path) -> None:
         ((folder, "-o", run, "--device", "toaster"), "--device"),
         ((folder, "-o", run, "--normalization", "log"), "--normalization"),
         ((folder, "-o", run, "--val", "nobody"), "--val"),
-        ((five, "-o", run, "--init", models / "semantic.safetensors"), "5 channels.*takes 1"),
+        ((folder, "-o", run, "--set", "lr=1"), "--set 'lr': .*optimizer.lr"),
+        ((folder, "-o", run, "--recipe", "best"), "unknown recipe 'best'"),
+        ((folder, "-o", run, "--devices", 3, "--batch", 4), "--batch: 4 patches .* 3 devices"),
+        ((folder, "-o", run, "--resume"), "holds no run to resume"),
+        ((folder, "-o", run, "--resume", "--steps", 3), "leave out --steps"),
+        ((folder, "-o", run, "--resume", "--overwrite"), "leave out --overwrite"),
     ):
         line = error_line("train", *arguments)
         assert re.search(message, line), line
@@ -486,3 +480,23 @@ def test_doctor_fails_where_the_scan_is_wrong(monkeypatch: pytest.MonkeyPatch) -
     result = call("doctor", "--device", "cpu", code=1)
     assert "FAILED" in result.stdout
     assert "error: " in result.stderr
+
+
+def test_recipes_are_listed_and_shown(tmp_path: Path) -> None:
+    names = [item["name"] for item in json.loads(call("recipes", "list", "--json").stdout)]
+    assert names == ["finetune", "paper", "quick"]
+    assert "paper" in call("recipes", "list").stdout
+    text = call("recipes", "show", "paper").stdout
+    assert "# AdamW" in text
+    assert json.loads(call("recipes", "show", "paper", "--json").stdout)["schedule"]["every"] == 250
+    (tmp_path / "mine.yaml").write_text(text)
+    assert call("recipes", "show", tmp_path / "mine.yaml").stdout == text
+    assert "unknown recipe" in error_line("recipes", "show", "nonsense")
+
+
+def test_a_run_is_resumed_by_its_folder(make_dataset, tmp_path: Path) -> None:
+    options = ["--arch", "swin-umamba-d-tiny", "--patch", "32", "--batch", 1, "--steps", 2]
+    folder = make_dataset()
+    call("train", folder, "-o", tmp_path / "run", *options, "--device", "cpu")
+    result = call("train", folder, "-o", tmp_path / "run", "--resume", "--device", "cpu")
+    assert result.stdout.strip() == str(tmp_path / "run" / "model.safetensors")

@@ -13,9 +13,11 @@ from skimage.segmentation import find_boundaries
 from napari_swin_umamba.errors import InputError
 from swin_umamba_training.targets import (
     IGNORE,
+    MAX_DISTANCE,
     are_instances,
     boundary_target,
     class_values,
+    distance_target,
     drop_small_objects,
     summarize_mask,
 )
@@ -97,3 +99,43 @@ def test_class_values() -> None:
     assert values(2) == (0, 1, 2)
     with pytest.raises(InputError, match="100 values.*--instances"):
         values(*range(100))
+
+
+def test_distances_are_relative_to_each_object() -> None:
+    labels = np.zeros((30, 40), np.int32)
+    labels[5:14, 3:12] = 1  # 9 x 9: the middle is 5 pixels from the background
+    labels[5:14, 12:15] = 2  # touches it
+    labels[20:23, 30:33] = 3
+    target = distance_target(labels)
+    assert target[9, 7] == MAX_DISTANCE
+    assert target[5, 3] == target[9, 3] == MAX_DISTANCE // 5
+    assert target[9, 13] == MAX_DISTANCE  # a small object has a middle, too
+    assert target[9, 11] == MAX_DISTANCE // 5  # a neighbour is an edge
+    assert (target[labels == 0] == 0).all()
+    assert (target[labels > 0] > 0).all()
+
+
+def test_distances_know_no_edge_where_nothing_is_known() -> None:
+    labels = np.full((20, 20), IGNORE, np.int32)
+    labels[:, 5:] = 1
+    target = distance_target(labels)
+    assert (target[:, 5:] == MAX_DISTANCE).all()  # no edge in sight
+    assert (target[:, :5] == IGNORE).all()
+    labels[:, 15:] = 0
+    target = distance_target(labels)
+    assert target[10, 5] == MAX_DISTANCE  # the farthest from the background
+    assert target[10, 14] == MAX_DISTANCE // 10
+
+
+def test_distance_targets_are_decoded_into_the_same_objects() -> None:
+    from napari_swin_umamba.segmentation import instances_from_distance
+
+    rows, columns = np.indices((60, 80))
+    labels = np.zeros((60, 80), np.int32)
+    for number, (row, column, radius) in enumerate(((20, 20, 11), (20, 41, 10), (45, 60, 5)), 1):
+        labels[np.hypot(rows - row, columns - column) < radius] = number
+    target = distance_target(labels)
+    inside = (target > 0).astype(np.float32)
+    found = instances_from_distance(np.stack([1 - inside, inside, target / MAX_DISTANCE]))
+    assert found.max() == 3
+    assert np.mean(found == labels) > 0.995

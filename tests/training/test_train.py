@@ -13,10 +13,14 @@ import pytest
 import torch
 
 from napari_swin_umamba import InputError, load_model, segment
+from swin_umamba_training.checkpointing import load_state
 from swin_umamba_training.config import make_config
 from swin_umamba_training.events import EventLog
-from swin_umamba_training.module import TrainingDiverged, ValidationScores
+from swin_umamba_training.module import SegmentationModule, TrainingDiverged
+from swin_umamba_training.recipe import load_recipe
+from swin_umamba_training.sampling import PatchDataset
 from swin_umamba_training.train import train
+from swin_umamba_training.validation import ValidationScores
 
 TINY = {
     "arch": "swin-umamba-d-tiny",
@@ -38,6 +42,11 @@ def events(result) -> list[dict]:
     return [json.loads(line) for line in lines]
 
 
+def start_of(heard: list[dict]) -> dict:
+    """The event ``start``; before it come those of slices that were not in the cache yet."""
+    return next(event for event in heard if event["event"] == "start")
+
+
 def weights(result) -> dict[str, torch.Tensor]:
     return load_model(result.model).network.state_dict()
 
@@ -48,17 +57,18 @@ def test_run_leaves_model_scores_curves_and_events(make_dataset, tmp_path: Path)
     result = run(folder, on_event=heard.append, instances=True, class_names=("cell",))
     assert {file.name for file in result.model.parent.iterdir()} == {
         *("config.json", "curves.png", "events.jsonl", "last.ckpt"),
-        *("model.safetensors", "scores.csv"),
+        *("model.safetensors", "recipe.yaml", "report.html", "scores.csv"),
     }
     assert (result.steps, result.reason) == (4, "steps")
 
     kinds = [event["event"] for event in heard]
-    assert kinds[0] == "start"
+    assert [kind for kind in kinds if kind != "slices"][0] == "start"
+    start = start_of(heard)
     assert kinds[-1] == "done"
     assert kinds.count("validation") == 2
     assert events(result) == heard
-    assert heard[0]["training_images"] == 3
-    assert heard[0]["validation_images"] == 1
+    assert start["training_images"] == 3
+    assert start["validation_images"] == 1
 
     with (result.model.parent / "scores.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -82,14 +92,13 @@ def test_last_checkpoint_and_configuration_hold_what_resuming_needs(make_dataset
     folder = make_dataset()
     result = run(folder)
     last = torch.load(result.model.parent / "last.ckpt", weights_only=True)
-    assert last["global_step"] == 4
-    assert last["optimizer_states"][0]["state"]
-    kept = last["callbacks"]["RunRecorder"]
-    assert kept["best"] == result.score
-    assert [row["step"] for row in kept["rows"]] == [2, 4]
+    assert last["clock"]["step"] == 4
+    assert last["optimizer"]["state"]
+    assert last["best"] == result.score
+    assert [row["step"] for row in last["rows"]] == [2, 4]
     config = make_config(**json.loads((result.model.parent / "config.json").read_text()))
     assert config == make_config(dataset=folder, run=folder.parent / "run", **TINY)
-    assert make_config(**kept["config"]) == config
+    assert load_recipe(result.model.parent / "recipe.yaml") == config.recipe
 
 
 def test_same_seed_same_weights_and_another_seed_others(make_dataset) -> None:
@@ -233,19 +242,63 @@ def test_other_classes_begin_with_new_output_layers(make_dataset) -> None:
     first = run(make_dataset(), "first")
     folder = make_dataset("instances", name="objects")
     second = run(folder, "second", init=str(first.model), instances=True, learning_rate=1e-9)
-    assert "output layers begin anew" in second.notes[-1]
+    assert "of 3 outputs 1 are its own by name, 2 begin anew" in second.notes[-1]
     before, after = weights(first), weights(second)
     shared = [key for key in before if before[key].shape == after[key].shape]
     assert 0 < len(before) - len(shared) < 20
     assert all(torch.allclose(before[key], after[key], atol=1e-5) for key in shared)
 
 
+def test_classes_of_the_start_model_keep_ids_and_weights(make_dataset) -> None:
+    """Values 1 and 2 are 'new' and 'disc' here, where the model knows 'disc' as 1."""
+    first = run(make_dataset(), "first", class_names=("disc",))
+    folder = make_dataset(name="more")
+    for file in (folder / "masks").iterdir():
+        mask = iio.imread(file) * 2
+        mask[:6, :6] = 1
+        iio.imwrite(file, mask)
+    second = run(
+        *(folder, "second"),
+        init=str(first.model),
+        class_names=("new", "disc"),
+        learning_rate=1e-9,
+        instances=False,
+    )
+    plan = load_model(second.model).plan
+    assert [(item.id, item.name) for item in plan.classes] == [
+        *((0, "background"), (1, "disc"), (2, "new"))
+    ]
+    before, after = weights(first), weights(second)
+    heads = [key for key in before if before[key].shape != after[key].shape]
+    assert heads
+    for key, tensor in before.items():
+        kept = after[key][:2] if key in heads else after[key]
+        assert torch.allclose(kept, tensor, atol=1e-5), key
+    # The classes are where they were painted: the model that knows 'disc' still finds it as 1.
+    image = iio.imread(folder / "images" / "cell0.png")
+    ours, theirs = (segment(image, load_model(item.model)).labels for item in (first, second))
+    found = (ours == 1) & (theirs != 2)
+    assert np.array_equal(theirs[found], ours[found])
+
+
+def test_other_channels_are_adapted(make_dataset) -> None:
+    """A grey image given as three equal channels looks to the network as before."""
+    first = run(make_dataset(), "first")
+    folder = make_dataset(name="colour", channels=3)
+    second = run(folder, "second", init=str(first.model), learning_rate=1e-9)
+    assert "3 channels, 'first' takes 1" in second.notes[-1]
+    one, three = load_model(first.model), load_model(second.model)
+    assert three.plan.in_channels == 3
+    image = torch.randn(1, 1, 32, 32, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected, found = one.network(image), three.network(image.expand(-1, 3, -1, -1))
+    assert torch.allclose(expected, found, atol=1e-4)
+
+
 def test_start_model_must_fit(make_dataset) -> None:
     first = run(make_dataset(), "first")
     with pytest.raises(InputError, match="swin-umamba-d-tiny.*--arch"):
         run(make_dataset(name="b"), "second", init=str(first.model), arch="swin-umamba-d")
-    with pytest.raises(InputError, match="3 channels.*takes 1.*--init"):
-        run(make_dataset(name="c", channels=3), "third", init=str(first.model))
     with pytest.raises(InputError, match="--init: unknown model 'nonsense'"):
         run(make_dataset(name="d"), "fourth", init="nonsense")
     with pytest.raises(InputError, match="ImageNet weights do not fit 'swin-umamba-d-tiny'"):
@@ -284,6 +337,105 @@ def test_a_bad_data_set_leaves_no_folder(make_dataset) -> None:
     with pytest.raises(InputError):
         run(folder)
     assert not (folder.parent / "run").exists()
+
+
+def test_early_stop(make_dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ValidationScores, "score", 0.5)
+    result = run(make_dataset(), val_every=1, steps=50, overrides={"length.early_stop": 3})
+    assert (result.reason, result.steps) == ("early", 4)
+
+
+def test_minutes_become_steps_that_are_stored(make_dataset) -> None:
+    heard: list[dict] = []
+    result = run(make_dataset(), steps=None, minutes=0.1, val_every=1000, on_event=heard.append)
+    assert result.reason == "minutes"
+    steps = start_of(heard)["steps"]
+    assert 1 <= result.steps <= steps
+    assert load_model(result.model).info.training["steps"] == steps
+    stored = load_state(result.model.parent / "last.ckpt")["clock"]
+    assert stored["steps"] == steps
+    # Both given: what is less counts.
+    few = run(make_dataset(name="b"), "b", steps=2, minutes=5.0)
+    assert (few.reason, few.steps) == ("steps", 2)
+
+
+def test_broken_batches_are_left_out_and_told(
+    make_dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Patches of NaN, as a damaged image could give, must not reach the weights."""
+    plain = PatchDataset.__getitem__
+
+    def damaged(self: PatchDataset, index: int) -> tuple:
+        image, target = plain(self, index)
+        return (image * float("nan") if index // 2 == 2 else image), target
+
+    monkeypatch.setattr(PatchDataset, "__getitem__", damaged)
+    heard: list[dict] = []
+    result = run(make_dataset(), steps=5, val_every=5, on_event=heard.append)
+    trouble = [event for event in heard if event["event"] == "trouble"]
+    assert [(event["step"], event["action"]) for event in trouble] == [(3, "skip")]
+    assert "the step is left out" in trouble[0]["message"]
+    assert result.steps == 5
+    assert all(torch.isfinite(tensor).all() for tensor in weights(result).values())
+    assert heard[-1]["skipped"] == 1
+
+
+def test_low_precision_that_fails_is_raised(make_dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = SegmentationModule._backward
+
+    def overflowing(self: SegmentationModule, batch: tuple) -> float:
+        loss = plain(self, batch)
+        return loss if self.guard.format == "fp32" else float("nan")
+
+    monkeypatch.setattr(SegmentationModule, "_backward", overflowing)
+    heard: list[dict] = []
+    options = {"precision.format": "bf16", "precision.patience": 2}
+    result = run(make_dataset(), steps=5, val_every=5, overrides=options, on_event=heard.append)
+    trouble = [event for event in heard if event["event"] == "trouble"]
+    assert [event["action"] for event in trouble] == ["skip", "raise"]
+    assert "bf16 is too coarse here, fp32 from now on" in trouble[1]["message"]
+    assert result.steps == 5
+
+
+@pytest.mark.parametrize("number_format", ["bf16", "fp16"])
+def test_low_precision_trains(make_dataset, number_format: str) -> None:
+    heard: list[dict] = []
+    overrides = {"precision.format": number_format}
+    run(make_dataset(), overrides=overrides, on_event=heard.append)
+    assert start_of(heard)["precision"] == number_format
+    assert [event["loss"] for event in heard if event["event"] == "validation"]
+    assert not [event for event in heard if event.get("action") in ("raise", "rollback")]
+
+
+@pytest.mark.parametrize("arch", ["dynunet-tiny", "segresnet"])
+def test_baselines_train(make_dataset, arch: str) -> None:
+    result = run(make_dataset(), arch=arch, steps=2, init="none")
+    assert load_model(result.model).plan.architecture == arch
+
+
+def test_distances_train_and_number_objects(make_dataset) -> None:
+    folder = make_dataset("instances")
+    overrides = {"targets.instances": "distance"}
+    result = run(folder, instances=True, class_names=("cell",), overrides=overrides)
+    model = load_model(result.model)
+    assert model.plan.output == "distance"
+    assert [item.name for item in model.plan.label_classes] == ["background", "cell"]
+    assert set(model.info.scores) == {"dice cell", "f1@0.5"}
+    labels = segment(iio.imread(folder / "images" / "cell0.png"), model).labels
+    assert labels.dtype == np.int32
+
+
+def test_report_stands_alone(make_dataset) -> None:
+    result = run(make_dataset(images=8), val_fraction=0.5, class_names=("disc",))
+    text = (result.model.parent / "report.html").read_text()
+    for expected in ("Dice: disc", "95 % interval", "Worst cases", "SHA-256", "ended: steps"):
+        assert expected in text
+    assert text.count("data:image/png;base64,") == 5  # the curves, and the four worst
+    assert 'src="data:' in text
+    assert "http" not in text
+    assert load_model(result.model).info.training["data_sha256"] in text
+    for name in ("optimizer:", "cell0", "torch", "fp32, scan fp32"):
+        assert name in text
 
 
 def test_divergence_is_said_and_the_best_model_stays(make_dataset) -> None:

@@ -228,6 +228,9 @@ def test_pairs_with_a_value_to_ignore(make_dataset) -> None:
     target = ImageStore(dataset.samples, dataset, plan)[0][1]
     assert (target[:10] == -1).all()
     assert set(np.unique(target[10:])) == {0, 1}
+    # Going on from a model in which the class has another id.
+    other = ImageStore(dataset.samples, dataset, plan, ids=(0, 3))[0][1]
+    assert np.array_equal(other, np.where(target == 1, 3, target))
 
 
 def test_to_a_project_and_back(nnunet: Path, tmp_path: Path) -> None:
@@ -341,7 +344,8 @@ def test_training_on_a_nnunet_data_set_by_folds(nnunet: Path) -> None:
     assert len(record["validation_images"]) == 2
     assert record["batch"] == 16
     assert all(name.endswith(":0-9") for name in record["validation_images"])
-    assert json.loads((result.model.parent / "config.json").read_text())["batch"] == 16
+    stored = json.loads((result.model.parent / "config.json").read_text())
+    assert stored["recipe"]["sampling"]["batch"] == 16
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write")

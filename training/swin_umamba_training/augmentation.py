@@ -6,23 +6,23 @@ corners instead of padding. Ranges are nnU-Net's (its ``DefaultTrainer``), which
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.sparse import csr_array
 
-from swin_umamba_training.config import AugmentationConfig
+from swin_umamba_training.recipe import AugmentationConfig
 from swin_umamba_training.targets import IGNORE
 
 __all__ = ["augment_intensity", "cut_patch", "mirror"]
 
 Patch = tuple[NDArray[np.float32], NDArray[np.int32]]
 
-_NOISE_VARIANCE = 0.1
-_BLUR_SIGMA = (0.5, 1.0)
-_FACTOR = (0.75, 1.25)  # of brightness and contrast
-_ZOOM = (0.5, 1.0)
-_GAMMA = (0.7, 1.5)
+_ELONGATED = 1.5
+"""Ratio of a patch's sides above which it is turned by small angles only (nnU-Net)."""
 
 
 def cut_patch(
@@ -55,9 +55,11 @@ def cut_patch(
     """
     angle = scale = 0.0
     if rng.random() < config.rotation_probability:
-        angle = float(np.deg2rad(rng.uniform(-config.rotation, config.rotation)))
+        elongated = max(size) > _ELONGATED * min(size)
+        largest = config.elongated_rotation if elongated else config.rotation
+        angle = float(np.deg2rad(rng.uniform(-largest, largest)))
     if rng.random() < config.scale_probability:
-        scale = float(np.log(rng.uniform(*config.scale)))
+        scale = float(np.log(_factor(config.scale, rng)))
     if angle == 0.0 and scale == 0.0:
         return _crop(image, labels, centre, size)
     cos, sin = np.cos(angle), np.sin(angle)
@@ -89,20 +91,37 @@ def _crop(
     return patch, target
 
 
-def mirror(image: NDArray[np.float32], labels: NDArray[np.int32], rng: Generator) -> Patch:
-    """Flip along each axis with probability 1/2, and turn a square patch by right angles.
+def _factor(limits: tuple[float, float], rng: Generator) -> float:
+    """A factor, as likely below 1 as above: nnU-Net's choice for scale, contrast and gamma."""
+    low, high = limits
+    if low < 1 < high:
+        return float(rng.uniform(low, 1) if rng.random() < 0.5 else rng.uniform(1, high))
+    return float(rng.uniform(low, high))
+
+
+def mirror(
+    image: NDArray[np.float32],
+    labels: NDArray[np.int32],
+    config: AugmentationConfig,
+    rng: Generator,
+) -> Patch:
+    """Flip along each axis with probability 1/2, and perhaps turn a square patch by right angles.
 
     Parameters
     ----------
     image, labels
         ``(C, Y, X)`` and ``(Y, X)``.
+    config
+        Which of both.
     rng
         Source of chance.
     """
-    flips = tuple(axis for axis in (0, 1) if rng.random() < 0.5)
-    labels = np.flip(labels, flips)
-    image = np.flip(image, tuple(axis + 1 for axis in flips))
-    if labels.shape[0] == labels.shape[1] and rng.random() < 0.5:
+    if config.mirror:
+        flips = tuple(axis for axis in (0, 1) if rng.random() < 0.5)
+        labels = np.flip(labels, flips)
+        image = np.flip(image, tuple(axis + 1 for axis in flips))
+    square = labels.shape[0] == labels.shape[1]
+    if config.right_angles and square and rng.random() < 0.5:
         labels, image = labels.T, image.transpose(0, 2, 1)
     return np.ascontiguousarray(image), np.ascontiguousarray(labels)
 
@@ -117,7 +136,7 @@ def augment_intensity(
     image
         ``(C, Y, X)``, normalised.
     config
-        Probabilities.
+        Probabilities and ranges.
     rng
         Source of chance.
 
@@ -127,21 +146,40 @@ def augment_intensity(
         ``(C, Y, X)``, float32; `image` itself is left as it is.
     """
     if rng.random() < config.noise_probability:
-        sigma = np.sqrt(rng.uniform(0, _NOISE_VARIANCE))
+        sigma = np.float32(np.sqrt(rng.uniform(0, config.noise_variance)))
         image = image + sigma * rng.standard_normal(image.shape, np.float32)
     if rng.random() < config.blur_probability:
-        image = ndimage.gaussian_filter(image, (0, *[rng.uniform(*_BLUR_SIGMA)] * 2))
+        image = _some(image, config, rng, lambda channel: _blur(channel, rng.uniform(*config.blur)))
     if rng.random() < config.brightness_probability:
-        image = image * rng.uniform(*_FACTOR)
+        image = image * np.float32(rng.uniform(*config.brightness))
     if rng.random() < config.contrast_probability:
-        image = _contrast(image, rng.uniform(*_FACTOR))
+        image = _contrast(image, _factor(config.contrast, rng))
     if rng.random() < config.low_resolution_probability:
-        image = _low_resolution(image, rng.uniform(*_ZOOM))
+        image = _some(
+            image, config, rng, lambda channel: _low_resolution(channel, rng.uniform(*config.zoom))
+        )
     if rng.random() < config.inverted_gamma_probability:
-        image = -_gamma(-image, rng.uniform(*_GAMMA))
+        image = -_gamma(-image, _factor(config.gamma, rng))
     if rng.random() < config.gamma_probability:
-        image = _gamma(image, rng.uniform(*_GAMMA))
+        image = _gamma(image, _factor(config.gamma, rng))
     return image.astype(np.float32, copy=False)
+
+
+def _some(
+    image: NDArray[np.float32],
+    config: AugmentationConfig,
+    rng: Generator,
+    change: Callable[[NDArray[np.float32]], NDArray[np.float32]],
+) -> NDArray[np.float32]:
+    """Change each channel with probability ``per_channel``, with strengths of its own."""
+    return np.stack(
+        [change(channel) if rng.random() < config.per_channel else channel for channel in image]
+    )
+
+
+def _blur(channel: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
+    blurred: NDArray[np.float32] = ndimage.gaussian_filter(channel, sigma)
+    return blurred
 
 
 def _contrast(image: NDArray[np.float32], factor: float) -> NDArray[np.float32]:
@@ -152,15 +190,35 @@ def _contrast(image: NDArray[np.float32], factor: float) -> NDArray[np.float32]:
     return stretched
 
 
-def _low_resolution(image: NDArray[np.float32], zoom: float) -> NDArray[np.float32]:
-    """Sample coarsely and enlarge again."""
-    height, width = image.shape[1:]
-    rows = np.round(np.linspace(0, height - 1, max(2, round(height * zoom)))).astype(int)
-    columns = np.round(np.linspace(0, width - 1, max(2, round(width * zoom)))).astype(int)
-    coarse = image[:, rows][:, :, columns]
-    grid = np.ix_(np.linspace(0, len(rows) - 1, height), np.linspace(0, len(columns) - 1, width))
-    at = np.broadcast_arrays(*grid)
-    return np.stack([ndimage.map_coordinates(channel, at, order=1) for channel in coarse])
+def _low_resolution(channel: NDArray[np.float32], zoom: float) -> NDArray[np.float32]:
+    """Sample ``(Y, X)`` coarsely and enlarge again, by a cubic spline as nnU-Net."""
+    height, width = channel.shape
+    rows, columns = (max(4, round(extent * zoom)) for extent in (height, width))
+    coarse = channel[np.ix_(_nearest(height, rows), _nearest(width, columns))]
+    # Separable: two products with sparse matrices, instead of a spline at every pixel. Not dense
+    # ones: the rounding of BLAS depends on its threads, and patches must not.
+    tall = _enlargement(height, rows) @ coarse
+    return np.ascontiguousarray((_enlargement(width, columns) @ tall.T).T)
+
+
+def _nearest(extent: int, count: int) -> NDArray[np.intp]:
+    """Pixels at the middles of `count` equal parts."""
+    return np.floor((np.arange(count) + 0.5) * extent / count).astype(np.intp)
+
+
+def _enlargement(extent: int, count: int) -> csr_array:
+    """Matrix ``(extent, count)`` that interpolates `count` samples cubically (Catmull-Rom)."""
+    at = np.clip((np.arange(extent) + 0.5) * count / extent - 0.5, 0, count - 1)
+    first = np.floor(at).astype(int)
+    t = at - first
+    weights = (
+        *(((-t + 2) * t - 1) * t / 2, ((3 * t - 5) * t * t + 2) / 2),
+        *(((-3 * t + 4) * t + 1) * t / 2, (t - 1) * t * t / 2),
+    )
+    columns = np.clip(first[:, None] + np.arange(-1, 3), 0, count - 1)
+    values = np.stack(weights, axis=1).astype(np.float32)
+    starts = np.arange(0, 4 * extent + 1, 4)
+    return csr_array((values.ravel(), columns.ravel(), starts), shape=(extent, count))
 
 
 def _gamma(image: NDArray[np.float32], gamma: float) -> NDArray[np.float32]:
@@ -168,7 +226,7 @@ def _gamma(image: NDArray[np.float32], gamma: float) -> NDArray[np.float32]:
     low = image.min((1, 2), keepdims=True)
     extent = np.maximum(image.max((1, 2), keepdims=True) - low, 1e-7)
     mean, std = image.mean((1, 2), keepdims=True), image.std((1, 2), keepdims=True)
-    curved = ((image - low) / extent) ** gamma * extent + low
+    curved = ((image - low) / extent) ** np.float32(gamma) * extent + low
     spread = np.maximum(curved.std((1, 2), keepdims=True), 1e-7)
     kept: NDArray[np.float32] = (curved - curved.mean((1, 2), keepdims=True)) / spread * std + mean
     return kept

@@ -2,57 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from napari_swin_umamba.errors import InputError
-from napari_swin_umamba.plan import PATCH_MULTIPLE
+from napari_swin_umamba.errors import InputError, shown
+from swin_umamba_training.recipe import (
+    MAX_STEPS,
+    AugmentationConfig,
+    Recipe,
+    build_recipe,
+    load_recipe,
+)
 
 __all__ = ["AugmentationConfig", "TrainConfig", "make_config"]
 
-DEFAULT_STEPS = 1000
-"""Length of a run that is given neither steps nor minutes."""
-MAX_STEPS = 10_000_000
-"""Upper bound of a run that is limited by time alone."""
-MAX_PATCH = 4096
-"""Edge of the largest patch: training on one takes tens of gigabytes even in the tiny network."""
+EXECUTION_FIELDS = ("run", "overwrite", "resume", "device", "devices", "nodes", "workers")
+"""What may differ when a run is resumed: where it computes, not what."""
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class AugmentationConfig(_Settings):
-    """How often and how far a patch is changed. Defaults: nnU-Net's, as the paper used them."""
-
-    mirror: bool = True
-    """Flip along each axis with probability 1/2; square patches also turn by right angles."""
-    rotation: float = Field(180.0, ge=0)
-    """Largest rotation in degrees, either way."""
-    rotation_probability: float = Field(0.2, ge=0, le=1)
-    scale: tuple[float, float] = (0.7, 1.4)
-    """Factors by which objects shrink or grow."""
-    scale_probability: float = Field(0.2, ge=0, le=1)
-    noise_probability: float = Field(0.1, ge=0, le=1)
-    blur_probability: float = Field(0.2, ge=0, le=1)
-    brightness_probability: float = Field(0.15, ge=0, le=1)
-    contrast_probability: float = Field(0.15, ge=0, le=1)
-    low_resolution_probability: float = Field(0.25, ge=0, le=1)
-    gamma_probability: float = Field(0.3, ge=0, le=1)
-    inverted_gamma_probability: float = Field(0.1, ge=0, le=1)
-
-
-class TrainConfig(_Settings):
+class TrainConfig(BaseModel):
     """One training run, complete: with the data, this is all it depends on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     dataset: Path
     """Folder with ``images/`` and ``masks/``, nnU-Net raw folder, or annotation project."""
     run: Path
     """Folder for the model, its curves and its events."""
-    overwrite: bool = False
+    overwrite: bool = Field(False, exclude=True)
     """Replace a run that `run` holds already."""
+    resume: bool = Field(False, exclude=True)
+    """Go on with the run that `run` holds."""
 
     arch: str | None = None
     """Network; by default that of `init`, or ``swin-umamba-d``."""
@@ -61,16 +44,10 @@ class TrainConfig(_Settings):
     bundled model's name, or a model file."""
     accept_hash: bool = False
     """Take downloaded weights of the exact tensors that are not the published file."""
-    steps: int | None = Field(None, ge=1, le=MAX_STEPS)
-    """Optimiser steps; by default 1000, or as many as fit into `minutes`."""
-    minutes: float | None = Field(None, gt=0)
-    """Stop after this time, whatever the number of steps."""
-    patch: tuple[int, int] | None = None
-    """Height and width of training patches in pixels; by default up to 256, by image size."""
-    batch: int = Field(0, ge=0, le=4096)
-    """Patches in a step; 0: by the size of the patch."""
     seed: int = Field(0, ge=0, lt=2**64)
     """Decides start weights, validation images, patches and augmentation."""
+    recipe: Recipe = Recipe()
+    """How the network is trained."""
 
     instances: bool | None = None
     """Masks number objects (True) or hold classes (False); None: decide from the masks."""
@@ -93,30 +70,15 @@ class TrainConfig(_Settings):
     """Names of validation images, or a text file with one per line; by default drawn."""
     val_fraction: float = Field(0.2, ge=0, lt=1)
     """Share of the images drawn for validation; 0 for none."""
-    val_every: int | None = Field(None, ge=1)
-    """Steps between validations; by default a tenth of the run, at most 250."""
 
-    learning_rate: float | None = Field(None, gt=0)
-    """Peak of the cosine schedule; by default 1e-4 from trained weights, else 1e-3 for the tiny
-    network and 5e-4 for the others."""
-    weight_decay: float = Field(0.05, ge=0)
-    """AdamW's, on all weights."""
-    warmup: float = Field(0.05, ge=0, le=1)
-    """Share of the run in which the learning rate rises."""
-    augmentation: AugmentationConfig = AugmentationConfig()
     device: str = "auto"
     """``auto``, ``cpu``, ``cuda`` or ``mps``."""
+    devices: int = Field(1, ge=1, le=1024)
+    """Processes on this computer, each with a GPU of its own (or a share of the CPU)."""
+    nodes: int = Field(1, ge=1, le=1024)
+    """Computers, each of which runs the same command."""
     workers: int = Field(0, ge=0, le=256)
     """Processes that prepare patches; 0: in the training process. Does not change the result."""
-
-    @field_validator("patch")
-    @classmethod
-    def _check_patch(cls, patch: tuple[int, int] | None) -> tuple[int, int] | None:
-        if patch and any(size < PATCH_MULTIPLE or size % PATCH_MULTIPLE for size in patch):
-            raise ValueError(f"must be multiples of {PATCH_MULTIPLE}, not {patch[0]}x{patch[1]}")
-        if patch and max(patch) > MAX_PATCH:
-            raise ValueError(f"must be at most {MAX_PATCH} pixels, not {patch[0]}x{patch[1]}")
-        return patch
 
     @field_validator("spacing")
     @classmethod
@@ -133,14 +95,49 @@ class TrainConfig(_Settings):
             raise ValueError("--fold and --val both choose what is held out: leave one out")
         if self.accept_hash and self.init != "imagenet":
             raise ValueError("--accept-hash is about downloaded weights: use it with imagenet")
+        if self.batch % self.world_size:
+            raise ValueError(
+                f"--batch: {self.batch} patches cannot be shared out equally among "
+                f"{self.world_size} devices; give a multiple"
+            )
         return self
+
+    @property
+    def world_size(self) -> int:
+        """Processes that train together."""
+        return self.devices * self.nodes
+
+    @property
+    def batch(self) -> int:
+        """Patches in a step, over all devices together; 0: not settled, see :meth:`with_batch`."""
+        return self.recipe.sampling.batch or 0
+
+    @property
+    def patch(self) -> tuple[int, int] | None:
+        """Height and width of training patches, if given."""
+        return self.recipe.sampling.patch
+
+    @property
+    def minutes(self) -> float | None:
+        """Time for training, if given."""
+        return self.recipe.length.minutes
 
     @property
     def max_steps(self) -> int:
         """Number of steps after which the run ends at the latest."""
-        if self.steps is not None:
-            return self.steps
-        return DEFAULT_STEPS if self.minutes is None else MAX_STEPS
+        return self.recipe.length.steps or MAX_STEPS
+
+    def with_batch(self, batch: int) -> TrainConfig:
+        """The same run with so many patches in a step.
+
+        Parameters
+        ----------
+        batch
+            A multiple of the number of processes.
+        """
+        sampling = self.recipe.sampling.model_copy(update={"batch": batch})
+        recipe = self.recipe.model_copy(update={"sampling": sampling})
+        return self.model_copy(update={"recipe": recipe})
 
     def peak_learning_rate(self, architecture: str) -> float:
         """Learning rate at the top of the schedule.
@@ -150,39 +147,64 @@ class TrainConfig(_Settings):
         architecture
             The network that is trained.
         """
-        if self.learning_rate is not None:
-            return self.learning_rate
+        if self.recipe.optimizer.lr is not None:
+            return self.recipe.optimizer.lr
         if self.init != "none":
             return 1e-4
         return 1e-3 if architecture.endswith("-tiny") else 5e-4
 
-    @property
-    def steps_between_validations(self) -> int:
-        """Steps from one validation to the next."""
-        if self.val_every is not None:
-            return self.val_every
-        return 50 if self.steps is None and self.minutes else max(1, min(250, self.max_steps // 10))
+
+_RECIPE_FLAGS = {
+    "steps": "length.steps",
+    "minutes": "length.minutes",
+    "batch": "sampling.batch",
+    "patch": "sampling.patch",
+    "val_every": "validation.every",
+    "learning_rate": "optimizer.lr",
+}
+"""Values of :func:`make_config` that are fields of the recipe."""
 
 
-def make_config(**values: object) -> TrainConfig:
+def make_config(
+    recipe: str | Path | Mapping[str, Any] | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    **values: Any,
+) -> TrainConfig:
     """Build a configuration, turning pydantic's complaints into one line.
 
     Parameters
     ----------
+    recipe
+        Name of a bundled recipe, a YAML file, or nested fields; by default ``quick``, or
+        ``finetune`` with start weights.
+    overrides
+        Single fields of the recipe, ``{"optimizer.eps": 1e-8}``.
     **values
-        Fields of :class:`TrainConfig`.
+        Fields of :class:`TrainConfig`, and of the recipe: ``steps``, ``minutes``, ``batch``,
+        ``patch``, ``val_every``, ``learning_rate``.
 
     Raises
     ------
     InputError
         A value is out of range; names the field as the flag of ``swin-umamba train``.
     """
+    changed = dict(overrides or {})
+    for flag, field in _RECIPE_FLAGS.items():
+        if (value := values.pop(flag, None)) is not None:
+            changed[field] = value
+    if "length.minutes" in changed:
+        changed.setdefault("length.steps", None)
+    if isinstance(recipe, Mapping):
+        values["recipe"] = build_recipe(recipe, changed)
+    else:
+        default = "quick" if values.get("init", "none") == "none" else "finetune"
+        values["recipe"] = load_recipe(recipe or default, changed)
     try:
         return TrainConfig.model_validate(values)
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
-        field = str(problem["loc"][0]) if problem["loc"] else "init"
+        field = str(problem["loc"][0]) if problem["loc"] else ""
         message = problem["msg"].removeprefix("Value error, ")
         if problem["type"] != "value_error":  # pydantic's own words do not say what was received
-            message = f"{message[0].lower()}{message[1:]}, not '{problem['input']}'"
-        raise InputError(f"--{field.replace('_', '-')}: {message}") from error
+            message = f"{message[0].lower()}{message[1:]}, not {shown(str(problem['input']))}"
+        raise InputError(f"--{field.replace('_', '-')}: {message}" if field else message) from error

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 __all__ = ["plot_curves"]
 
@@ -11,16 +11,19 @@ __all__ = ["plot_curves"]
 _COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 
 
-def plot_curves(rows: Sequence[Mapping[str, float | int]], path: Path) -> None:
-    """Draw loss (left) and scores (right) over steps into a PNG file.
+def plot_curves(rows: Sequence[Mapping[str, float | int]]) -> bytes:
+    """Draw loss (left) and scores (right) over steps.
 
     Parameters
     ----------
     rows
         One mapping per validation: ``step``, ``train_loss``, perhaps ``val_loss``, and scores
         in [0, 1], whose names begin with ``dice`` or ``f1``.
-    path
-        File to write.
+
+    Returns
+    -------
+    bytes
+        A PNG file.
     """
     # No pyplot: its figures are global, and it may open a window.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -46,4 +49,6 @@ def plot_curves(rows: Sequence[Mapping[str, float | int]], path: Path) -> None:
         axes.grid(alpha=0.3)
         if axes.has_data():
             axes.legend(frameon=False)
-    figure.savefig(path, metadata={"Software": None})
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()

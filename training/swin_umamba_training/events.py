@@ -5,16 +5,20 @@ file; it needs no connection to the training process, nor does training wait for
 ``event`` and ``time`` (seconds since 1970); the others depend on its kind:
 
 =============  ===================================================================================
-``start``      ``arch``, ``init``, ``device``, ``steps`` (or null), ``minutes`` (or null),
-               ``training_images``, ``validation_images``, ``classes``, ``patch``, ``batch``,
-               ``seed``, ``pid``, ``notes``, ``fingerprint`` (see
-               :class:`swin_umamba_training.data.fingerprint.Fingerprint`)
-``slices``     ``done``, ``total``, ``case``: slices are written to the cache
+``start``      ``arch``, ``init``, ``recipe``, ``device``, ``devices``, ``nodes``, ``precision``,
+               ``steps``, ``minutes`` (or null), ``training_images``, ``validation_images``,
+               ``classes``, ``patch``, ``batch``, ``seed``, ``pid``, ``notes``, ``fingerprint`` (see
+               :class:`swin_umamba_training.data.fingerprint.Fingerprint`), ``resumed`` (steps
+               that were made already; later lines of these steps, from the run that was cut off,
+               are void)
+``slices``     ``done``, ``total``, ``case``: slices are written to the cache; before ``start``
 ``step``       ``step``, ``loss``, ``learning_rate``, ``progress`` (0…1), ``seconds``
+``trouble``    ``step``, ``message``, ``action`` (``skip``, ``raise``, ``rollback``), ``precision``,
+               ``rate_factor``, ``skipped`` (steps left out so far)
 ``validation`` ``step``, ``loss``, ``val_loss``, ``score``, ``best``, ``dice`` (by class name),
-               and ``f1`` where objects are numbered
-``done``       ``step``, ``seconds``, ``score``, ``model``, ``reason`` (``steps``, ``minutes`` or
-               ``stopped``)
+               ``f1`` where objects are numbered, and ``intervals`` (95 %, by class name)
+``done``       ``step``, ``seconds``, ``score``, ``model``, ``reason`` (``steps``, ``minutes``,
+               ``early`` or ``stopped``), ``skipped``
 ``failed``     ``message``
 =============  ===================================================================================
 

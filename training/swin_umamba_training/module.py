@@ -1,32 +1,38 @@
-"""The Lightning module: loss and optimiser of a training step, scores of a validation image."""
+"""The Lightning module: one training step, and what is done when its numbers are none."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import lightning
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_swin_umamba.errors import InputError, is_out_of_memory
+from napari_swin_umamba.network.blocks import DropPath
 from napari_swin_umamba.plan import Plan
-from napari_swin_umamba.segmentation import instances_from_boundary, predict_logits
+from swin_umamba_training.checkpointing import snapshot
+from swin_umamba_training.clock import RunClock
 from swin_umamba_training.config import TrainConfig
-from swin_umamba_training.losses import DeepSupervisionLoss, DiceCrossEntropy
-from swin_umamba_training.metrics import InstanceScore, instance_f1
-from swin_umamba_training.targets import IGNORE, boundary_target
+from swin_umamba_training.losses import DeepSupervisionLoss, make_loss
+from swin_umamba_training.numerics import NumberGuard, Verdict
+from swin_umamba_training.optimization import (
+    frozen_steps,
+    make_optimizer,
+    relative_rate,
+    set_frozen,
+)
+from swin_umamba_training.ranks import rank
 
-__all__ = ["SegmentationModule", "TrainingDiverged", "ValidationScores", "cosine_schedule"]
+__all__ = ["SegmentationModule", "TrainingDiverged"]
 
-_FLOOR = 0.01
-"""Learning rate at the end, relative to its peak (the paper's 1e-6 to 1e-4)."""
+_DROP_PATH = 3  # keeps this random stream apart from those of sampling
 
 
 class TrainingDiverged(RuntimeError):
-    """The network no longer yields numbers. The best model up to then is kept.
+    """The network yields no numbers, whatever was tried. The best model up to then is kept.
 
     Parameters
     ----------
@@ -43,24 +49,11 @@ class TrainingDiverged(RuntimeError):
         )
 
 
-def cosine_schedule(progress: float, warmup: float) -> float:
-    """Learning rate relative to its peak: a linear rise, then half a cosine.
-
-    Parameters
-    ----------
-    progress
-        Share of the run that is over, in [0, 1].
-    warmup
-        Share of the run in which it rises.
-    """
-    if progress < warmup:
-        return max(progress / warmup, _FLOOR)
-    done = (progress - warmup) / max(1.0 - warmup, 1e-9)
-    return _FLOOR + (1.0 - _FLOOR) * 0.5 * (1.0 + math.cos(math.pi * min(done, 1.0)))
-
-
 class SegmentationModule(lightning.LightningModule):
     """A network in training.
+
+    Lightning's loop calls :meth:`training_step`, which also steps the optimiser ("manual
+    optimization"): whether a step is made depends on its loss and gradient.
 
     Parameters
     ----------
@@ -69,9 +62,13 @@ class SegmentationModule(lightning.LightningModule):
     plan
         Classes, patch and kind of output.
     config
-        Optimiser and seed.
-    progress
-        Tells which share of the run is over, in [0, 1].
+        Optimiser, schedule, loss and seed.
+    clock
+        Which step it is.
+    device
+        Where the network is trained.
+    tell
+        Called as ``tell(event, **fields)`` when something out of the way happens.
     """
 
     def __init__(
@@ -79,140 +76,171 @@ class SegmentationModule(lightning.LightningModule):
         network: torch.nn.Module,
         plan: Plan,
         config: TrainConfig,
-        progress: Callable[[], float],
+        clock: RunClock,
+        device: torch.device,
+        tell: Callable[..., None] = lambda event, **fields: None,
     ) -> None:
         super().__init__()
+        self.automatic_optimization = False
         self.network = network
-        self._plan = plan
+        self.guard = NumberGuard(config.recipe.precision, device)
+        self.adamw = make_optimizer(
+            network, config.recipe.optimizer, config.peak_learning_rate(plan.architecture)
+        )
+        self.good: dict[str, Any] = {}
+        """Weights and optimiser that training goes back to; see :meth:`remember`."""
         self._config = config
-        self._progress = progress
+        self._clock = clock
+        self._tell = tell
         self._peak = config.peak_learning_rate(plan.architecture)
-        self._loss = DeepSupervisionLoss()
-        self._validation_loss = DiceCrossEntropy()
-        self.validation = ValidationScores(plan)
+        loss = make_loss(config.recipe.loss, plan.output)
+        self._loss = DeepSupervisionLoss(config.recipe.loss, loss)
+        self._drop_paths = [m for m in network.modules() if isinstance(m, DropPath)]
+        self._frozen: bool | None = None
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """AdamW on all weights, as in the paper's code."""
-        return torch.optim.AdamW(
-            self.network.parameters(),
-            lr=self._peak,
-            betas=(0.9, 0.999),
-            eps=1e-5,
-            weight_decay=self._config.weight_decay,
-        )
+        """AdamW on all weights."""
+        return self.adamw
 
     @property
     def learning_rate(self) -> float:
-        """Learning rate of the next step."""
-        return self._peak * cosine_schedule(self._progress(), self._config.warmup)
+        """Learning rate of the next step, the encoder's own factor aside."""
+        relative = relative_rate(self._clock.step, self._clock.total, self._config.recipe.schedule)
+        return self._peak * self.guard.rate * relative
 
-    def on_train_batch_start(self, batch: object, batch_idx: int) -> None:
-        """Set learning rate and random state: drop path depends on (seed, step) alone."""
-        optimizer = self.optimizers(use_pl_optimizer=False)
-        assert isinstance(optimizer, torch.optim.Optimizer)
-        for group in optimizer.param_groups:
-            group["lr"] = self.learning_rate
-        state = np.random.SeedSequence([self._config.seed, self.global_step, self.global_rank])
-        torch.manual_seed(int(state.generate_state(1, np.uint64)[0]) >> 1)
-
-    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        """Loss of a batch: images ``(B, C, h, w)`` and targets ``(B, h, w)``."""
-        images, target = batch
-        loss: Tensor = self._loss(self.network(images), target)
-        return loss
-
-    def on_validation_epoch_start(self) -> None:
-        """Forget the images of the last validation."""
-        self.validation.reset()
-
-    def validation_step(
-        self, batch: tuple[NDArray[np.float32], NDArray[np.int32]], batch_idx: int
-    ) -> None:
-        """Score one whole image ``(C, Y, X)`` against its labels ``(Y, X)``."""
-        image, labels = batch
-        try:
-            logits = predict_logits(self.network, image, self._plan.patch, device=self.device)
-        except InputError as error:
-            if error.__cause__ is not None and is_out_of_memory(error.__cause__):
-                raise
-            raise TrainingDiverged("the network yields no numbers", self.global_step) from error
-        target = boundary_target(labels) if self._plan.output == "boundary" else labels
-        classes = torch.from_numpy(np.asarray(target, np.int64))
-        scores = torch.as_tensor(logits)
-        loss = float(self._validation_loss(scores[None], classes[None]))
-        self.validation.add(scores.softmax(0).numpy(), np.asarray(target), labels, loss)
-
-
-class ValidationScores:
-    """Sums over the images of one validation.
-
-    Parameters
-    ----------
-    plan
-        Classes, and whether objects are numbered.
-    """
-
-    def __init__(self, plan: Plan) -> None:
-        self._plan = plan
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget the images seen."""
-        self._losses: list[float] = []
-        self._overlap = np.zeros(self._plan.num_classes)
-        self._size = np.zeros(self._plan.num_classes)
-        self._instances = InstanceScore(0, 0, 0)
-
-    def add(
-        self,
-        probabilities: NDArray[np.float32],
-        target: NDArray[np.integer],
-        labels: NDArray[np.int32],
-        loss: float,
-    ) -> None:
-        """Count one image.
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> dict[str, Any]:
+        """Make a step, or leave it out.
 
         Parameters
         ----------
-        probabilities
-            ``(classes, Y, X)``.
-        target, labels
-            ``(Y, X)``: true classes; object numbers if the plan numbers objects.
-        loss
-            Of this image.
+        batch
+            Images ``(B, C, h, w)`` and targets ``(B, h, w)`` of this process.
+        batch_idx
+            Lightning's count, which is not used: it begins anew when a run is resumed.
+
+        Returns
+        -------
+        dict
+            ``loss`` of the batch over all processes, ``verdict`` of the guard.
+
+        Raises
+        ------
+        TrainingDiverged
+            Nothing that can be changed by itself helps any more.
         """
-        predicted = probabilities.argmax(0)
-        for index in range(self._plan.num_classes):
-            found, true = predicted == index, target == index
-            found &= target != IGNORE
-            self._overlap[index] += np.logical_and(found, true).sum()
-            self._size[index] += found.sum() + true.sum()
-        self._losses.append(loss)
-        if self._plan.output == "boundary":
-            objects = instances_from_boundary(probabilities, self._plan.min_object_pixels)
-            self._instances += instance_f1(objects, labels)
+        self._prepare(len(batch[0]))
+        loss = self._backward(batch)
+        parameters = [p for p in self.network.parameters() if p.grad is not None]
+        if self.guard.scale != 1.0:
+            for parameter in parameters:
+                assert parameter.grad is not None
+                parameter.grad.div_(self.guard.scale)
+        clip = self._config.recipe.optimizer.clip
+        norm = torch.nn.utils.clip_grad_norm_(parameters, clip or math.inf)
+        before = self.guard.format
+        verdict = self.guard.judge(loss, float(norm))
+        if verdict == "good":
+            self._step()
+        else:
+            self._react(verdict, f"loss {loss:.3g}, gradient {float(norm):.3g}", before)
+        return {"loss": torch.tensor(loss), "verdict": verdict}
 
-    @property
-    def loss(self) -> float:
-        """Mean loss of the images."""
-        return float(np.mean(self._losses))
+    def _backward(self, batch: tuple[Tensor, Tensor]) -> float:
+        """Compute gradients, and return the loss of the batch."""
+        images, target = batch
+        self.adamw.zero_grad(set_to_none=True)
+        with self.guard.autocast():
+            outputs = self.network(images)
+        loss = self._loss(outputs, target)
+        self.manual_backward(loss * self.guard.scale)
+        return float(loss.detach())
 
-    @property
-    def dice(self) -> dict[str, float]:
-        """Dice of each foreground class over the pixels of all images; 1 if it is nowhere."""
-        return {
-            item.name: float(2 * self._overlap[item.id] / self._size[item.id])
-            if self._size[item.id]
-            else 1.0
-            for item in self._plan.classes[1:]
-        }
+    def _step(self) -> None:
+        optimizer = self.optimizers()
+        assert not isinstance(optimizer, list)
+        optimizer.step()
 
-    @property
-    def f1(self) -> float | None:
-        """F1 of the objects at IoU 0.5, over all images; None if the plan numbers none."""
-        return self._instances.f1 if self._plan.output == "boundary" else None
+    def _prepare(self, samples: int) -> None:
+        """Set what depends on the step: learning rates, frozen weights, drop path."""
+        for group in self.adamw.param_groups:
+            group["lr"] = self.learning_rate * group["factor"]
+        freeze = self._config.recipe.freeze
+        frozen = self._clock.step < frozen_steps(self._clock.total, freeze)
+        if frozen is not self._frozen:
+            set_frozen(self.network, frozen, freeze)
+            self._frozen = frozen
+        first = rank() * samples
+        draws = np.stack(
+            [
+                np.random.default_rng(
+                    [self._config.seed, _DROP_PATH, self._clock.step, first + sample]
+                ).random(len(self._drop_paths), np.float32)
+                for sample in range(samples)
+            ]
+        )
+        for index, module in enumerate(self._drop_paths):
+            module.draws = torch.from_numpy(draws[:, index].copy()).to(self.device)
 
-    @property
-    def score(self) -> float:
-        """What the best model is chosen by: F1 of objects, or else mean Dice of the classes."""
-        return float(np.mean(list(self.dice.values()))) if self.f1 is None else self.f1
+    def remember(self) -> None:
+        """Take the present weights for good."""
+        self.good = snapshot(self.network, self.adamw)
+
+    def spoilt(self, what: str) -> None:
+        """React to weights that a validation found to yield no numbers.
+
+        Parameters
+        ----------
+        what
+            What was seen.
+
+        Raises
+        ------
+        TrainingDiverged
+            As :meth:`training_step`.
+        """
+        before = self.guard.format
+        verdict = self.guard.react_to_nonsense()
+        self._react(verdict, what, before)
+        if verdict == "raise":  # the weights are spoilt, whatever the precision
+            self._go_back()
+
+    def _react(self, verdict: Verdict, what: str, before: str) -> None:
+        step = self._clock.step
+        if verdict == "diverged":
+            raise TrainingDiverged(what, step)
+        if verdict == "rollback":
+            self._go_back()
+        self._tell(
+            "trouble",
+            step=step + 1,
+            message=f"{what}: {_ACTIONS[verdict].format(before, self.guard.format)}",
+            action=verdict,
+            precision=self.guard.format,
+            rate_factor=self.guard.rate,
+            skipped=self.guard.skipped,
+        )
+
+    def _go_back(self) -> None:
+        self.network.load_state_dict(self.good["network"])
+        self.adamw.load_state_dict(self.good["optimizer"])
+
+    def rehearse(self, images: Tensor) -> None:
+        """Compute a step without making it: kernels are compiled, and its time can be taken.
+
+        Parameters
+        ----------
+        images
+            ``(B, C, h, w)``, on the device.
+        """
+        with self.guard.autocast():
+            outputs = self.network(images)
+        loss = torch.stack([output.float().square().mean() for output in outputs]).sum()
+        loss.backward()
+        self.network.zero_grad(set_to_none=True)
+
+
+_ACTIONS = {
+    "skip": "the step is left out",
+    "raise": "{0} is too coarse here, {1} from now on",
+    "rollback": "back to the last good weights, with a tenth of the learning rate",
+}

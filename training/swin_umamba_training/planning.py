@@ -18,7 +18,7 @@ from napari_swin_umamba.checkpoints import (
 from napari_swin_umamba.checkpoints.download import OnProgress
 from napari_swin_umamba.checkpoints.imagenet import check_takes_imagenet
 from napari_swin_umamba.errors import InputError
-from napari_swin_umamba.network import ARCHITECTURES, build_network
+from napari_swin_umamba.network import ARCHITECTURES, BASELINES, build_network
 from napari_swin_umamba.plan import (
     Channel,
     Normalization,
@@ -28,8 +28,9 @@ from napari_swin_umamba.plan import (
 from swin_umamba_training.config import TrainConfig
 from swin_umamba_training.data.fingerprint import Fingerprint, default_patch, normalization_for
 from swin_umamba_training.dataset import Dataset
+from swin_umamba_training.transfer import merge_classes, take_weights
 
-__all__ = ["Start", "check_architecture", "make_plan", "prepare_start"]
+__all__ = ["Start", "check_architecture", "class_ids", "class_names", "make_plan", "prepare_start"]
 
 DEFAULT_ARCHITECTURE = "swin-umamba-d"
 
@@ -83,7 +84,7 @@ def prepare_start(
     if local is not None:
         report = load_imagenet(network, local.path)
         return Start(network, plan, _imagenet_notes(local, report), _origin(local, report))
-    return Start(network, plan, _take_weights(network, model) if model else ())
+    return Start(network, plan, take_weights(network, plan, model) if model else ())
 
 
 def _imagenet_notes(local: LocalWeights, report: LoadReport) -> tuple[str, ...]:
@@ -135,24 +136,25 @@ def make_plan(dataset: Dataset, config: TrainConfig, start: Plan | None = None) 
     config
         What was asked for.
     start
-        Plan of the model to start from: its channels and their normalisation are kept.
+        Plan of the model to start from: its channels and their normalisation are kept if they are
+        as many, and its classes keep their ids.
 
     Raises
     ------
     InputError
-        The data set does not fit the start model, or what was asked for does not fit the data.
+        What was asked for does not fit the data or the start model.
     """
     assert dataset.fingerprint is not None
     return Plan(
         architecture=_architecture(config, start),
         channels=_channels(dataset, config, start),
-        rgb=start.rgb if start else dataset.rgb,
-        classes=_classes(dataset, config),
+        rgb=start.rgb if start and _takes_channels(dataset, start) else dataset.rgb,
+        classes=_classes(dataset, config, start),
         patch=config.patch or (start.patch if start else default_patch(dataset.fingerprint)),
         spacing=dataset.spacing,
         unit=dataset.unit,
         plane=config.plane,
-        output="boundary" if dataset.instances else "semantic",
+        output=config.recipe.targets.instances if dataset.instances else "semantic",
     )
 
 
@@ -169,10 +171,9 @@ def check_architecture(name: str) -> None:
     InputError
         Lists the names there are.
     """
-    if name not in ARCHITECTURES:
-        raise InputError(
-            f"unknown network '{name}': use one of {', '.join(ARCHITECTURES)} (--arch)"
-        )
+    known = (*ARCHITECTURES, *BASELINES)
+    if name not in known:
+        raise InputError(f"unknown network '{name}': use one of {', '.join(known)} (--arch)")
 
 
 def _architecture(config: TrainConfig, start: Plan | None) -> str:
@@ -187,15 +188,8 @@ def _architecture(config: TrainConfig, start: Plan | None) -> str:
 
 
 def _channels(dataset: Dataset, config: TrainConfig, start: Plan | None) -> tuple[Channel, ...]:
-    if start is not None:
-        fits = dataset.channels == start.in_channels and (start.rgb or not dataset.rgb)
-        if fits or (start.rgb and dataset.channels == 1):
-            return start.channels
-        raise InputError(
-            f"the images have {dataset.channels} channels, the start model takes "
-            f"{start.in_channels} ({', '.join(channel.name for channel in start.channels)}); "
-            "choose another one (--init)"
-        )
+    if start is not None and _takes_channels(dataset, start):
+        return start.channels
     assert dataset.fingerprint is not None
     return tuple(
         Channel(name=name, normalization=_normalization(dataset.fingerprint, index, config))
@@ -219,13 +213,63 @@ def _normalization(fingerprint: Fingerprint, channel: int, config: TrainConfig) 
     )
 
 
-def _classes(dataset: Dataset, config: TrainConfig) -> tuple[SegmentationClass, ...]:
+def _takes_channels(dataset: Dataset, start: Plan) -> bool:
+    """Whether a model takes the images as they are."""
+    fits = dataset.channels == start.in_channels and (start.rgb or not dataset.rgb)
+    return fits or (start.rgb and dataset.channels == 1)
+
+
+def _classes(
+    dataset: Dataset, config: TrainConfig, start: Plan | None
+) -> tuple[SegmentationClass, ...]:
+    names = class_names(dataset, config)
+    colors = [""] * len(names)
+    if dataset.classes and not dataset.instances:
+        colors = ["", *(item.color for item in dataset.classes[1:])]
+    classes = tuple(
+        SegmentationClass(id=index, name=name, color=color)
+        for index, (name, color) in enumerate(zip(names, colors, strict=True))
+    )
+    if start is not None and not dataset.instances and not start.numbers_objects:
+        return merge_classes(start.classes, classes)
+    return classes
+
+
+def class_ids(dataset: Dataset, config: TrainConfig, plan: Plan) -> tuple[int, ...]:
+    """The id of each class of a data set in a plan, by name.
+
+    Parameters
+    ----------
+    dataset, config
+        With class values and their names.
+    plan
+        Made of both.
+    """
+    ids = {item.name: item.id for item in plan.classes}
+    return tuple(ids[name] for name in class_names(dataset, config))
+
+
+def class_names(dataset: Dataset, config: TrainConfig) -> list[str]:
+    """Names of the outputs that a data set asks for, background first.
+
+    Parameters
+    ----------
+    dataset, config
+        What is learned, and what it was called.
+
+    Raises
+    ------
+    InputError
+        Names are too many or too few, or not all different.
+    """
     if dataset.instances:
         if len(config.class_names) > 1:
             raise InputError("masks that number objects have one kind of object (--class-names)")
         declared = dataset.classes[-1].name if dataset.classes else "object"
         kind = config.class_names[0] if config.class_names else declared
         names = ["background", f"{kind} interior", f"{kind} boundary"]
+        if config.recipe.targets.instances == "distance":
+            names = ["background", kind, f"{kind} distance"]
     else:
         count = len(dataset.values) - 1
         if config.class_names and len(config.class_names) != count:
@@ -239,27 +283,4 @@ def _classes(dataset: Dataset, config: TrainConfig) -> tuple[SegmentationClass, 
         names = ["background", *given]
     if len(set(names)) < len(names):
         raise InputError("class names must differ, and none may be 'background' (--class-names)")
-    colors = ["" for _ in names]
-    if dataset.classes and not dataset.instances:
-        colors = ["", *(item.color for item in dataset.classes[1:])]
-    return tuple(
-        SegmentationClass(id=index, name=name, color=color)
-        for index, (name, color) in enumerate(zip(names, colors, strict=True))
-    )
-
-
-def _take_weights(network: torch.nn.Module, model: Model) -> tuple[str, ...]:
-    """Copy a model's weights; output layers for another number of classes stay as drawn."""
-    target = network.state_dict()
-    source = model.network.state_dict()
-    fitting = {key: value for key, value in source.items() if value.shape == target[key].shape}
-    network.load_state_dict(fitting, strict=False)
-    fresh = sorted(target.keys() - fitting.keys())
-    if not fresh:
-        return (f"starts from all weights of '{model.name}'",)
-    return (
-        (
-            f"starts from '{model.name}'; its classes are others in number, so the output layers "
-            f"begin anew ({len(fresh)} of {len(target)} tensors)"
-        ),
-    )
+    return names

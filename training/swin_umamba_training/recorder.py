@@ -1,90 +1,104 @@
-"""What a run leaves behind while it goes on: events, scores, curves, the best model."""
+"""What a run leaves behind while it goes on: events, scores, report, the best model."""
 
 from __future__ import annotations
 
 import csv
-import math
-import time
+from collections.abc import Callable
 from typing import Any
 
 import lightning
 from lightning.pytorch.callbacks import Callback
 
 from napari_swin_umamba.checkpoints import Model
+from napari_swin_umamba.errors import InputError
 from napari_swin_umamba.files import atomic_path
+from swin_umamba_training.checkpointing import save_state
+from swin_umamba_training.clock import Interruption, RunClock
 from swin_umamba_training.config import TrainConfig
 from swin_umamba_training.curves import plot_curves
 from swin_umamba_training.events import EventLog
-from swin_umamba_training.module import SegmentationModule, TrainingDiverged
+from swin_umamba_training.module import SegmentationModule
+from swin_umamba_training.ranks import broadcast, is_main_process
+from swin_umamba_training.report import Provenance, write_report
 from swin_umamba_training.run_folder import RunFolder
+from swin_umamba_training.validation import ValidationScores, Worst, is_about_numbers
 
-__all__ = ["RunClock", "RunRecorder"]
+__all__ = ["RunRecorder", "Validate"]
 
-
-class RunClock:
-    """How far a run is, by steps or by minutes, whichever is further.
-
-    Parameters
-    ----------
-    config
-        Its length.
-    """
-
-    def __init__(self, config: TrainConfig) -> None:
-        self._steps = config.max_steps
-        self._limit = config.minutes * 60 if config.minutes else math.inf
-        self._begin = time.monotonic()
-        self.step = 0
-        """Optimiser steps made."""
-
-    @property
-    def seconds(self) -> float:
-        """Since the run began."""
-        return time.monotonic() - self._begin
-
-    @property
-    def progress(self) -> float:
-        """Share of the run that is over, in [0, 1]."""
-        return min(1.0, max(self.step / self._steps, self.seconds / self._limit))
-
-    @property
-    def reason_to_end(self) -> str | None:
-        """``steps`` or ``minutes`` if the run is over, else None."""
-        if self.step >= self._steps:
-            return "steps"
-        return "minutes" if self.seconds >= self._limit else None
+Validate = Callable[[], ValidationScores]
 
 
 class RunRecorder(Callback):
-    """Writes a run's files as it goes, and ends it.
+    """Counts steps, has the model scored, writes a run's files, and ends the run.
+
+    With several processes, the first one writes and decides; the others do what it says.
 
     Parameters
     ----------
-    folder, log, clock, config
+    folder, clock, config
         Of this run.
     model
         What is saved whenever it is the best; its network is the one in training.
+    validate
+        Scores the network; None without validation images.
+    provenance
+        For the report.
+    on_start
+        Called when all processes are joined, before the first step.
     """
 
     def __init__(
         self,
         folder: RunFolder,
-        log: EventLog,
         clock: RunClock,
         config: TrainConfig,
         model: Model,
+        validate: Validate | None,
+        provenance: Provenance,
+        on_start: Callable[[], None],
     ) -> None:
         self._folder = folder
-        self._log = log
+        self.event_log: EventLog | None = None
+        """Where events go; None in processes other than the first."""
+        self._on_start = on_start
         self._clock = clock
         self._config = config
         self._model = model
+        self._validate = validate
+        self._provenance = provenance
+        self._interruption = Interruption()
         self._rows: list[dict[str, float | int]] = []
         self._losses: list[float] = []
+        self._worst: list[dict[str, Any]] = []
+        self._intervals: dict[str, list[float]] = {}
+        self._without_gain = 0
+        self._curves = b""
         self.best: float | None = None
         """Score of the saved model; None without validation images."""
         self.reason = ""
         """Why the run ended."""
+
+    @property
+    def interruption(self) -> Interruption:
+        """Listens to signals."""
+        return self._interruption
+
+    def tell(self, event: str, **fields: Any) -> None:
+        """Write an event, in the first process.
+
+        Parameters
+        ----------
+        event, **fields
+            As for :meth:`EventLog.write`.
+        """
+        if self.event_log is not None:
+            self.event_log.write(event, **fields)
+
+    def on_train_start(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        """Begin."""
+        self._on_start()
 
     def on_train_batch_end(
         self,
@@ -94,61 +108,64 @@ class RunRecorder(Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Record a step, and see whether it was the last."""
+        """Record a step, validate if it is due, and see whether it was the last."""
         assert isinstance(pl_module, SegmentationModule)
+        learning_rate = pl_module.learning_rate
+        self._clock.step += 1
         loss = float(outputs["loss"])
-        self._clock.step = trainer.global_step
-        if not math.isfinite(loss):
-            raise TrainingDiverged(f"the loss is {loss}", trainer.global_step)
-        self._losses.append(loss)
-        self._log.write(
-            "step",
-            step=trainer.global_step,
-            loss=round(loss, 5),
-            learning_rate=pl_module.learning_rate,
-            progress=round(self._clock.progress, 4),
-            seconds=round(self._clock.seconds, 1),
-        )
-        reason = "stopped" if self._folder.stop.exists() else self._clock.reason_to_end
+        if outputs["verdict"] == "good":
+            self._losses.append(loss)
+            self.tell(
+                "step",
+                step=self._clock.step,
+                loss=round(loss, 5),
+                learning_rate=learning_rate,
+                progress=round(self._clock.progress, 4),
+                seconds=round(self._clock.seconds, 1),
+            )
+        reason = broadcast(self._reason_to_end())
+        if reason == "interrupted":
+            self._leave(pl_module)
+        elif reason or self._clock.validation_is_due:
+            self._record(pl_module)
+            patience = self._config.recipe.length.early_stop
+            if not reason and patience and self._without_gain >= patience:
+                reason = "early"
         if reason:
             self.reason = reason
-            trainer.should_stop = True  # Lightning validates once more before it ends
-        has_validation = bool(trainer.val_dataloaders)
-        if not has_validation and (
-            reason or trainer.global_step % self._config.steps_between_validations == 0
-        ):
-            self._record(trainer, pl_module, validated=False)
+            trainer.should_stop = True
 
-    def on_validation_end(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
-    ) -> None:
-        """Record the scores, and keep the model if it is the best."""
-        assert isinstance(pl_module, SegmentationModule)
-        self._record(trainer, pl_module, validated=True)
+    def _reason_to_end(self) -> str | None:
+        if self._interruption.signal is not None:
+            return "interrupted"
+        return "stopped" if self._folder.stop.exists() else self._clock.reason_to_end
 
-    def state_dict(self) -> dict[str, Any]:
-        """What the last checkpoint needs beside Lightning's own, to go on."""
-        return {
-            "best": self.best,
-            "seconds": self._clock.seconds,
-            "rows": self._rows,
-            "config": self._config.model_dump(mode="json"),
-            "plan": self._model.plan.model_dump(mode="json"),
-        }
+    def _leave(self, module: SegmentationModule) -> None:
+        """Save what there is, quickly: whoever sends SIGTERM may not wait for a validation."""
+        module.remember()
+        if not self._rows:
+            self._save_best(None)
+        self._save(module)
 
-    def _record(
-        self, trainer: lightning.Trainer, module: SegmentationModule, validated: bool
-    ) -> None:
+    def _record(self, module: SegmentationModule) -> None:
+        scores = None
+        if self._validate is not None:
+            try:
+                scores = self._validate()
+            except InputError as error:
+                if not is_about_numbers(error):
+                    raise
+                module.spoilt("the network yields no numbers")
+                return
         row: dict[str, float | int] = {
-            "step": trainer.global_step,
+            "step": self._clock.step,
             "seconds": round(self._clock.seconds, 1),
             "learning_rate": module.learning_rate,
             "train_loss": sum(self._losses) / max(1, len(self._losses)),
         }
         event: dict[str, Any] = {"step": row["step"], "loss": row["train_loss"], "best": True}
         self._losses = []
-        if validated:
-            scores = module.validation
+        if scores is not None:
             row |= {"val_loss": scores.loss}
             row |= {f"dice_{name}": value for name, value in scores.dice.items()}
             event |= {"val_loss": scores.loss, "score": scores.score, "dice": scores.dice}
@@ -156,24 +173,40 @@ class RunRecorder(Callback):
                 row["f1"] = event["f1"] = scores.f1
             # Of equals the later one, which was trained for longer.
             event["best"] = self.best is None or scores.score >= self.best
-        if event["best"]:
-            self._save_best(event)
+            better = self.best is None or scores.score > self.best
+            self._without_gain = 0 if better else self._without_gain + 1
+            event["intervals"] = {k: list(v) for k, v in scores.intervals().items()}
         self._rows.append(row)
-        self._write_tables(trainer)
-        self._log.write("validation", **event)
+        module.remember()
+        if event["best"]:
+            self.best = event.get("score")
+            self._intervals = event.get("intervals", {})
+            self._worst = [vars(item) for item in scores.worst] if scores else []
+            self._save_best(event)
+        self._save(module)
+        self._write_tables()
+        self.tell("validation", **event)
 
-    def _save_best(self, event: dict[str, Any]) -> None:
-        self.best = event.get("score")
+    def _save_best(self, event: dict[str, Any] | None) -> None:
+        event = event or {"step": self._clock.step}
         scores = {f"dice {name}": value for name, value in event.get("dice", {}).items()}
         if "f1" in event:
             scores["f1@0.5"] = event["f1"]
-        training = {**self._model.info.training, "step": event["step"]}
+        training = {**self._model.info.training, "step": event["step"], "steps": self._clock.steps}
         self._model.info = self._model.info.model_copy(
             update={"scores": scores, "training": training}
         )
-        self._model.save(self._folder.model)
+        if is_main_process():
+            self._model.save(self._folder.model)
 
-    def _write_tables(self, trainer: lightning.Trainer) -> None:
+    def _save(self, module: SegmentationModule) -> None:
+        if is_main_process():
+            state = {**module.good, "guard": module.guard.state_dict(), **self.state()}
+            save_state(self._folder.last, state)
+
+    def _write_tables(self) -> None:
+        if not is_main_process():
+            return
         with (
             atomic_path(self._folder.scores, overwrite=True) as path,
             path.open("w", encoding="utf-8", newline="") as file,
@@ -181,7 +214,63 @@ class RunRecorder(Callback):
             writer = csv.DictWriter(file, fieldnames=list(self._rows[0]))
             writer.writeheader()
             writer.writerows(self._rows)
+        self._curves = plot_curves(self._rows)
         with atomic_path(self._folder.curves, overwrite=True) as path:
-            plot_curves(self._rows, path)
-        with atomic_path(self._folder.last, overwrite=True) as path:
-            trainer.save_checkpoint(path)
+            path.write_bytes(self._curves)
+        self.write_report()
+
+    def write_report(self) -> None:
+        """Write ``report.html`` of what is known so far."""
+        if not (self._rows and is_main_process()):
+            return
+        worst = [Worst(**item) for item in self._worst]
+        with atomic_path(self._folder.report, overwrite=True) as path:
+            write_report(
+                path,
+                last=self._rows[-1],
+                curves=self._curves or plot_curves(self._rows),
+                scores=self._model.info.scores,
+                intervals=self._intervals,
+                worst=worst,
+                config=self._config,
+                plan=self._model.plan,
+                provenance=self._provenance,
+                reason=self.reason,
+            )
+
+    def state(self) -> dict[str, Any]:
+        """What a resumed run goes on with, weights and optimiser aside."""
+        return {
+            "clock": self._clock.state_dict(),
+            "best": self.best,
+            "best_scores": dict(self._model.info.scores),
+            "best_step": self._model.info.training.get("step"),
+            "rows": self._rows,
+            "losses": self._losses,
+            "worst": self._worst,
+            "intervals": self._intervals,
+            "without_gain": self._without_gain,
+            "data": self._provenance.data_hash,
+            "validation": [sample.name for sample in self._provenance.parts[1]],
+            "plan": self._model.plan.model_dump_json(),
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on from :meth:`state`.
+
+        Parameters
+        ----------
+        state
+            As read from ``last.ckpt``.
+        """
+        self._clock.load_state_dict(state["clock"])
+        self.best = state["best"]
+        self._rows, self._losses = state["rows"], state["losses"]
+        self._worst, self._intervals = state["worst"], state["intervals"]
+        self._without_gain = state["without_gain"]
+        training = self._model.info.training
+        if state["best_step"] is not None:
+            training = {**training, "step": state["best_step"], "steps": self._clock.steps}
+        self._model.info = self._model.info.model_copy(
+            update={"scores": state["best_scores"], "training": training}
+        )

@@ -23,20 +23,23 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.config = path / "config.json"
+        self.recipe = path / "recipe.yaml"
+        """The resolved recipe: another run can be given it as its ``--recipe``."""
+        self.report = path / "report.html"
         self.events = path / "events.jsonl"
         self.scores = path / "scores.csv"
         self.curves = path / "curves.png"
         self.model = path / "model.safetensors"
         """The best model so far."""
         self.last = path / "last.ckpt"
-        """Weights and optimiser after the last validation, to go on from."""
+        """Everything to go on from, of the last validation or the moment the run was stopped."""
         self.stop = path / "stop"
         """Whoever makes this file ends the run after the current step."""
 
     @property
     def _files(self) -> tuple[Path, ...]:
         return (
-            *(self.config, self.events, self.scores, self.curves),
+            *(self.config, self.recipe, self.events, self.scores, self.curves, self.report),
             *(self.model, self.last, self.stop),
         )
 
@@ -57,13 +60,27 @@ class RunFolder:
         if held and not overwrite:
             raise InputError(
                 f"{self.path} already holds a run ({held[0]}); "
-                "choose another folder (-o) or add --overwrite"
+                "choose another folder (-o), or add --resume or --overwrite"
             )
         above = next(place for place in (self.path, *self.path.parents) if place.exists())
         if not above.is_dir():
             raise InputError(f"cannot write the run to {self.path}: {above} is a file (-o)")
         if not os.access(above, os.W_OK | os.X_OK):
             raise InputError(f"cannot write the run to {self.path}: no permission (-o)")
+
+    def check_resumable(self) -> None:
+        """Refuse to resume what is no run.
+
+        Raises
+        ------
+        InputError
+            The folder holds no settings of a run.
+        """
+        if not self.config.is_file():
+            raise InputError(
+                f"{self.path} holds no run to resume (no {self.config.name}); leave out --resume, "
+                "or choose the folder of a run (-o)"
+            )
 
     def create(self, overwrite: bool) -> None:
         """Make the folder, and remove a former run from it; nothing else in it is touched.

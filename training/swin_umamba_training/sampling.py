@@ -6,7 +6,8 @@ of step `step` is always the same (docs/decisions/0020-steps-not-epochs.md).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -18,12 +19,13 @@ from napari_swin_umamba.plan import Plan
 from swin_umamba_training.augmentation import augment_intensity, cut_patch, mirror
 from swin_umamba_training.config import TrainConfig
 from swin_umamba_training.data.slice_store import ImageStore
-from swin_umamba_training.targets import boundary_target
+from swin_umamba_training.painted import PaintedPixels, find_painted
+from swin_umamba_training.targets import make_target
 
-__all__ = ["ImageStore", "PatchDataset", "patch_loader"]
+__all__ = ["ImageStore", "PatchDataset", "choose_centre", "patch_loader"]
 
-FOREGROUND_SHARE = 1 / 3
-"""Share of the patches whose middle is a painted object or class."""
+_REMEMBERED = 2000
+"""Images whose painted pixels are remembered: up to 160 kB each."""
 
 _PATCH, _ORDER = 1, 2  # keep the random streams of patches and of the order of images apart
 
@@ -36,56 +38,98 @@ class PatchDataset(Dataset[tuple[torch.Tensor, torch.Tensor]]):
     store
         Training images.
     plan
-        Patch size, and whether targets are classes or interior and boundary.
+        Patch size, and what the targets are.
     config
-        Seed, batch and augmentation.
+        Seed, batch (settled) and augmentation.
     """
 
     def __init__(self, store: ImageStore, plan: Plan, config: TrainConfig) -> None:
         self._store = store
         self._plan = plan
-        self._config = config
+        self._seed = config.seed
+        self._sampling = config.recipe.sampling
+        self._batch = config.batch
+        self._augmentation = config.recipe.augmentation
+        self._steps = config.max_steps
+        self._painted: OrderedDict[int, PaintedPixels] = OrderedDict()
 
     def __len__(self) -> int:
-        return self._config.max_steps * self._config.batch
+        return self._steps * self._batch
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Image ``(C, h, w)`` float32 and target classes ``(h, w)`` int64."""
+        """Image ``(C, h, w)`` float32 and target ``(h, w)`` int64."""
         if not 0 <= index < len(self):
             raise IndexError(index)
-        step, sample = divmod(index, self._config.batch)
-        rng = np.random.default_rng([self._config.seed, _PATCH, step, sample])
-        image, labels = self._store[self._choose_image(index)]
-        augmentation, size = self._config.augmentation, self._plan.patch
-        centre = _choose_centre(labels, size, rng)
-        image, labels = cut_patch(image, labels, centre, size, augmentation, rng)
-        if augmentation.mirror:
-            image, labels = mirror(image, labels, rng)
-        image = augment_intensity(image, augmentation, rng)
+        step, sample = divmod(index, self._batch)
+        rng = np.random.default_rng([self._seed, _PATCH, step, sample])
+        number = self._choose_image(index)
+        image, labels = self._store[number]
+        size = self._plan.patch
+        centre = choose_centre(
+            self._painted_in(number, labels),
+            labels.shape,
+            size,
+            self._seeks_foreground(sample, rng),
+            rng,
+        )
+        image, labels = cut_patch(image, labels, centre, size, self._augmentation, rng)
+        image = augment_intensity(image, self._augmentation, rng)
+        image, labels = mirror(image, labels, self._augmentation, rng)
         # After turning and scaling, so that boundaries are equally wide in every patch.
-        target = boundary_target(labels) if self._plan.output == "boundary" else labels
+        target = make_target(labels, self._plan.output)
         return torch.from_numpy(image), torch.from_numpy(target.astype(np.int64))
+
+    def _painted_in(self, number: int, labels: NDArray[np.int32]) -> PaintedPixels:
+        if number not in self._painted:
+            self._painted[number] = find_painted(labels)
+            if len(self._painted) > _REMEMBERED:
+                self._painted.popitem(last=False)
+        self._painted.move_to_end(number)
+        return self._painted[number]
+
+    def _seeks_foreground(self, sample: int, rng: Generator) -> bool:
+        """Whether a patch's middle is to be foreground: the last of a batch, or any by chance."""
+        chance = rng.random()
+        if not self._sampling.exact_share:
+            return bool(chance < self._sampling.foreground)
+        return sample >= round(self._batch * (1 - self._sampling.foreground))
 
     def _choose_image(self, index: int) -> int:
         """Every image once, in a new order, before any comes again."""
         turn, position = divmod(index, len(self._store))
-        order = np.random.default_rng([self._config.seed, _ORDER, turn])
+        order = np.random.default_rng([self._seed, _ORDER, turn])
         return int(order.permutation(len(self._store))[position])
 
 
-def _choose_centre(
-    labels: NDArray[np.int32], size: tuple[int, int], rng: Generator
+def choose_centre(
+    painted: PaintedPixels,
+    shape: tuple[int, ...],
+    size: tuple[int, int],
+    foreground: bool,
+    rng: Generator,
 ) -> tuple[float, float]:
-    """Middle of a patch: on a foreground pixel in a third of the cases, else anywhere."""
-    on_foreground = rng.random() < FOREGROUND_SHARE
-    if on_foreground:
-        present = np.unique(labels)
-        present = present[present > 0]
-        if len(present):
-            pixels = np.flatnonzero(labels == rng.choice(present))
-            centre = np.unravel_index(rng.choice(pixels), labels.shape)
-            return _inside(centre, labels.shape, size)
-    return _inside([rng.uniform(0, extent) for extent in labels.shape], labels.shape, size)
+    """Middle of a patch.
+
+    Parameters
+    ----------
+    painted
+        Where the image was painted.
+    shape
+        Of the image.
+    size
+        Of the patch.
+    foreground
+        Whether to seek a class or object. Otherwise it is a painted pixel, or anywhere in an image
+        that is painted all over.
+    rng
+        Source of chance.
+    """
+    pixel = painted.draw_foreground(rng) if foreground else None
+    if pixel is None:
+        pixel = painted.draw_known(rng)
+    if pixel is not None:
+        return _inside(divmod(pixel, shape[1]), shape, size)
+    return _inside([rng.uniform(0, extent) for extent in shape], shape, size)
 
 
 def _inside(
@@ -101,8 +145,39 @@ def _inside(
     return row, column
 
 
+class _StepSampler:
+    """The samples of each step that a process prepares, from a step on.
+
+    Parameters
+    ----------
+    first, last
+        Steps, the last one left out.
+    batch
+        Samples of a step, over all processes.
+    rank, ranks
+        This process, and how many there are. Each takes a row of neighbouring samples.
+    """
+
+    def __init__(self, first: int, last: int, batch: int, rank: int, ranks: int) -> None:
+        self._steps = range(first, last)
+        self._batch = batch
+        share = batch // ranks
+        self._mine = range(rank * share, (rank + 1) * share)
+
+    def __len__(self) -> int:
+        return len(self._steps)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for step in self._steps:
+            yield [step * self._batch + sample for sample in self._mine]
+
+
 def patch_loader(
-    store: ImageStore, plan: Plan, config: TrainConfig, first_step: int = 0
+    store: ImageStore,
+    plan: Plan,
+    config: TrainConfig,
+    first_step: int = 0,
+    rank: int = 0,
 ) -> DataLoader[tuple[torch.Tensor, torch.Tensor]]:
     """Batches of the steps from `first_step` on: images ``(B, C, h, w)``, targets ``(B, h, w)``.
 
@@ -112,12 +187,14 @@ def patch_loader(
         As in :class:`PatchDataset`.
     first_step
         Steps that were made already.
+    rank
+        Of this process; it gets its share of each batch.
     """
     patches = PatchDataset(store, plan, config)
+    sampler = _StepSampler(first_step, config.max_steps, config.batch, rank, config.world_size)
     return DataLoader(
         patches,
-        batch_size=config.batch,
-        sampler=range(first_step * config.batch, len(patches)),
+        batch_sampler=sampler,  # an iterable of lists is enough
         num_workers=config.workers,
         persistent_workers=config.workers > 0,
     )

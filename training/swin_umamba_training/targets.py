@@ -15,17 +15,22 @@ from napari_swin_umamba.plan import Plan
 __all__ = [
     "IGNORE",
     "INTERIOR",
+    "MAX_DISTANCE",
     "MaskSummary",
     "are_instances",
     "boundary_target",
     "class_values",
+    "distance_target",
     "drop_small_objects",
+    "make_target",
     "summarize_mask",
 ]
 
 IGNORE = -1
 """Target value of pixels that belong to no class: the loss leaves them out."""
 INTERIOR, BOUNDARY = 1, 2
+MAX_DISTANCE = 1000
+"""Code of the largest distance in distance targets, which are whole numbers as classes are."""
 
 MAX_CLASSES = 64
 """More values than this in semantic masks is taken for a mistake."""
@@ -166,3 +171,56 @@ def boundary_target(labels: NDArray[np.int32]) -> NDArray[np.int8]:
     target[ndimage.binary_dilation(edge, _CROSS)] = BOUNDARY
     target[labels == IGNORE] = IGNORE
     return target
+
+
+def distance_target(labels: NDArray[np.int32]) -> NDArray[np.int16]:
+    r"""How deep inside its object each pixel lies, relative to the object's deepest pixel.
+
+    Objects of every size then have a middle of 1 and an edge near 0, so one threshold parts
+    objects that touch, large and small ones alike.
+
+    Parameters
+    ----------
+    labels
+        ``(Y, X)``: 0 background, 1… one object each, :data:`IGNORE` unknown.
+
+    Returns
+    -------
+    ndarray
+        ``(Y, X)``, int16: 0 background, 1…\ :data:`MAX_DISTANCE` inside of objects,
+        :data:`IGNORE` where nothing is known. The edge of the image and unknown pixels are no
+        edge of an object.
+    """
+    target = np.zeros(labels.shape, np.int16)
+    for index, box in enumerate(ndimage.find_objects(np.maximum(labels, 0))):
+        if box is None:
+            continue
+        # One pixel more all around, where there is one: beyond it lies the edge.
+        box = tuple(
+            slice(max(part.start - 1, 0), min(part.stop + 1, extent))
+            for part, extent in zip(box, labels.shape, strict=True)
+        )
+        part = labels[box]
+        inside = part == index + 1
+        outside = ~inside & (part != IGNORE)
+        everywhere = not outside.any()  # the object fills the patch: no edge to be far from
+        depth = np.ones(part.shape) if everywhere else ndimage.distance_transform_edt(~outside)
+        share = depth[inside] / depth[inside].max()
+        target[box][inside] = np.maximum(1, np.round(MAX_DISTANCE * share))
+    target[labels == IGNORE] = IGNORE
+    return target
+
+
+def make_target(labels: NDArray[np.int32], output: str) -> NDArray[np.integer]:
+    """What the network learns of labels.
+
+    Parameters
+    ----------
+    labels
+        ``(Y, X)``: classes or object numbers, or :data:`IGNORE`.
+    output
+        Of the plan: ``semantic``, ``boundary`` or ``distance``.
+    """
+    if output == "boundary":
+        return boundary_target(labels)
+    return distance_target(labels) if output == "distance" else labels

@@ -9,7 +9,16 @@ from typing import Annotated
 
 import typer
 
-from swin_umamba_training.cli import data, doctor, evaluate, models, segment, train, weights
+from swin_umamba_training.cli import (
+    data,
+    doctor,
+    evaluate,
+    models,
+    recipes,
+    segment,
+    train,
+    weights,
+)
 from swin_umamba_training.cli.shared import OneLineErrors, print_line
 
 __all__ = ["app"]
@@ -44,6 +53,7 @@ app.command("train", no_args_is_help=True, epilog=train.EPILOG)(train.train)
 app.command("evaluate", no_args_is_help=True, epilog=evaluate.EPILOG)(evaluate.evaluate)
 app.add_typer(data.app, name="data")
 app.add_typer(models.app, name="models")
+app.add_typer(recipes.app, name="recipes")
 app.add_typer(weights.app, name="weights")
 app.command("doctor", epilog=doctor.EPILOG)(doctor.doctor)
 

@@ -231,7 +231,7 @@ def _rows(name: str, plan: Plan, info: ModelInfo) -> list[tuple[str, str]]:
     spacing = ""
     if plan.spacing:
         spacing = f"{plan.spacing[0]:g} x {plan.spacing[1]:g} {plan.unit or ''}".strip()
-    yields = "numbered objects" if plan.output == "boundary" else "classes"
+    yields = "numbered objects" if plan.numbers_objects else "classes"
     if plan.regions:
         yields = "classes, painted over each other as regions"
     origin = ", ".join(

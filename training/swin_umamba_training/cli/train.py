@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -26,6 +26,9 @@ from swin_umamba_training.cli.shared import (
     user_errors,
 )
 
+if TYPE_CHECKING:
+    from swin_umamba_training.events import OnEvent
+
 EPILOG = """[bold]Examples[/bold]
 
 A first try of five minutes:
@@ -36,6 +39,12 @@ swin-umamba train cells/ -o run4 --init imagenet
 
 Go on from a model:
 swin-umamba train cells/ -o run2 --init run1/model.safetensors
+
+Change a field of the recipe (swin-umamba recipes show quick has them all):
+swin-umamba train cells/ -o run5 --recipe quick --set optimizer.lr=1e-4
+
+Go on with a run that was cut off:
+swin-umamba train cells/ -o run4 --resume
 
 Choose the validation images:
 swin-umamba train cells/ -o run3 --val a3 --val b7
@@ -48,13 +57,14 @@ NRRD, MetaImage), or is a nnU-Net raw folder or an annotation project.
 Masks hold classes (0 is background), or number objects (0 is background).
 With few objects per image both are possible: then add --instances or --semantic.
 
-RUN gets model.safetensors (the best), scores.csv, curves.png, config.json,
-events.jsonl and last.ckpt. A file named stop in it ends the run.
+RUN gets model.safetensors (the best), report.html, scores.csv, curves.png, recipe.yaml,
+config.json, events.jsonl and last.ckpt. A file named stop in it ends the run.
 """
 
 
 @user_errors
 def train(
+    context: typer.Context,
     dataset: Annotated[
         Path,
         typer.Argument(help="images/ and masks/, a nnU-Net raw folder, or an annotation project."),
@@ -71,8 +81,8 @@ def train(
     arch: Annotated[
         str | None,
         typer.Option(
-            help="Network: swin-umamba, swin-umamba-d or swin-umamba-d-tiny. "
-            "Default: that of --init, or swin-umamba-d."
+            help="Network: swin-umamba, swin-umamba-d or swin-umamba-d-tiny; to compare with: "
+            "dynunet, dynunet-tiny, segresnet. Default: that of --init, or swin-umamba-d."
         ),
     ] = None,
     init: Annotated[
@@ -83,10 +93,25 @@ def train(
         ),
     ] = "none",
     accept_hash: AcceptHashOption = False,
-    steps: Annotated[
-        int | None, typer.Option(help="Optimiser steps. Default: 1000, or what --minutes allows.")
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE",
+            help="How to train: paper, finetune, quick, or a YAML file. Default: quick, or "
+            "finetune with --init.",
+        ),
     ] = None,
-    minutes: Annotated[float | None, typer.Option(help="Stop after this time.")] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="FIELD=VALUE", help="Change a field of the recipe."),
+    ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(help="Optimiser steps. Default: the recipe's, or from --minutes."),
+    ] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="Train for so long: as many steps as fit into it.")
+    ] = None,
     patch: Annotated[
         str | None,
         typer.Option(
@@ -94,8 +119,12 @@ def train(
         ),
     ] = None,
     batch: Annotated[
-        int, typer.Option(help="Patches in a step. Default (0): 2 to 16, by the patch.")
-    ] = 0,
+        int | None,
+        typer.Option(
+            help="Patches in a step, over all devices. Default: the recipe's, else "
+            "2 to 16, by the patch."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same model (on one machine).")] = 0,
     instances: Annotated[
         bool | None,
@@ -155,6 +184,13 @@ def train(
         int, typer.Option(help="Processes that prepare patches; the result is the same.")
     ] = 0,
     device: DeviceOption = "auto",
+    devices: Annotated[int, typer.Option(help="GPUs of this computer to train on.")] = 1,
+    nodes: Annotated[
+        int, typer.Option(help="Computers; start the same command on each (SLURM, torchrun).")
+    ] = 1,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in RUN, exactly as it was begun.")
+    ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the run that RUN holds.")
     ] = False,
@@ -162,8 +198,14 @@ def train(
 ) -> None:
     """Train a model on annotated images or volumes."""
     from swin_umamba_training.config import make_config
+    from swin_umamba_training.ranks import is_main_process
+    from swin_umamba_training.recipe import apply_overrides
 
+    if resume:
+        _refuse_changes(context)
     config = make_config(
+        recipe=recipe,
+        overrides=apply_overrides(changes or ()),
         dataset=dataset,
         run=run,
         arch=arch,
@@ -188,10 +230,15 @@ def train(
         learning_rate=learning_rate,
         workers=workers,
         device=device,
+        devices=devices,
+        nodes=nodes,
+        resume=resume,
         overwrite=overwrite,
     )
     with ExitStack() as stack:
-        on_event = print_json if json else stack.enter_context(TrainingProgress()).on_event
+        on_event: OnEvent | None = None
+        if is_main_process():
+            on_event = print_json if json else stack.enter_context(TrainingProgress()).on_event
         from swin_umamba_training.data.problems import DatasetProblems
         from swin_umamba_training.module import TrainingDiverged
         from swin_umamba_training.train import train as run_training
@@ -206,8 +253,23 @@ def train(
             stack.close()
             report_error(str(error))
             raise typer.Exit(EXIT_FAILED) from error
-    if not json:
+    if not json and is_main_process():
         print_line(str(result.model))
+
+
+_FREE = {"dataset", "run", "device", "devices", "nodes", "workers", "resume", "json"}
+"""Flags that may be given with --resume: what the run is, its own settings say."""
+
+
+def _refuse_changes(context: typer.Context) -> None:
+    for name in context.params:
+        source = context.get_parameter_source(name)
+        if name not in _FREE and source is not None and source.name == "COMMANDLINE":
+            flag = "set" if name == "changes" else name.replace("_", "-")
+            raise InputError(
+                f"--resume goes on with the settings of the run: leave out --{flag}, or begin a "
+                "new run (another -o)"
+            )
 
 
 def _parse_spacing(text: str | None) -> tuple[float, float] | None:
@@ -267,12 +329,14 @@ class TrainingProgress:
         elif kind == "step":
             status = f"step {event['step']:,}  loss {event['loss']:.3f}"
             self._progress.update(self._task, completed=event["progress"], status=status)
+        elif kind == "trouble":
+            self._console.print(f"step {event['step']:,}: {event['message']}", markup=False)
         elif kind == "validation":
             self._console.print(_validation_line(event), markup=False)
         elif kind == "done":
             self._progress.update(self._task, completed=1.0)
-            stopped = ", stopped as asked" if event["reason"] == "stopped" else ""
-            self._console.print(f"{event['step']:,} steps in {event['seconds']:.0f} s{stopped}")
+            ending = _ENDINGS.get(event["reason"], "")
+            self._console.print(f"{event['step']:,} steps in {event['seconds']:.0f} s{ending}")
 
     def _show_download(self, event: dict[str, Any]) -> None:
         if event["note"]:
@@ -289,14 +353,20 @@ class TrainingProgress:
         self._console.print(
             f"{event['arch']} on {event['device']}: {event['training_images']} training and "
             f"{event['validation_images']} validation images; classes "
-            f"{', '.join(event['classes'])}; {event['batch']} patches of {height} x {width}",
+            f"{', '.join(event['classes'])}; recipe {event['recipe']}: {event['steps']:,} steps of "
+            f"{event['batch']} patches of {height} x {width}, {event['precision']}",
             markup=False,
         )
+        if event["resumed"]:
+            self._console.print(f"goes on after step {event['resumed']:,}")
         for note in event["notes"]:
             self._console.print(f"note: {note}", markup=False)
         self._progress.update(
             self._task, total=1.0, completed=0.0, description="training", status=""
         )
+
+
+_ENDINGS = {"stopped": ", stopped as asked", "early": ", stopped: it got no better any more"}
 
 
 def _validation_line(event: dict[str, Any]) -> str:

@@ -12,12 +12,10 @@ from napari_swin_umamba.plan import Plan
 from napari_swin_umamba.project import FolderLock, Project, Roles
 from swin_umamba_training.config import TrainConfig
 from swin_umamba_training.data.fingerprint import default_batch
-from swin_umamba_training.data.slice_store import ImageStore
 from swin_umamba_training.data.splitting import Parts, split, split_by_roles, split_folds
 from swin_umamba_training.dataset import Dataset, Sample
-from swin_umamba_training.events import EventLog
 
-__all__ = ["choose_parts", "describe_data", "prepare_stores", "with_batch"]
+__all__ = ["choose_parts", "describe_data", "name_spans", "with_batch"]
 
 
 def choose_parts(dataset: Dataset, config: TrainConfig) -> tuple[Parts, Callable[[], None]]:
@@ -84,42 +82,14 @@ def with_batch(config: TrainConfig, plan: Plan) -> TrainConfig:
     Parameters
     ----------
     config
-        With ``batch`` 0, or settled.
+        Whose ``batch`` is 0, or settled.
     plan
         With the patch.
     """
     if config.batch:
         return config
-    return config.model_copy(update={"batch": default_batch(plan.patch)})
-
-
-def prepare_stores(
-    parts: Parts, dataset: Dataset, plan: Plan, log: EventLog
-) -> tuple[ImageStore, ImageStore]:
-    """Write slices to the cache, if they are not there, and open them.
-
-    Parameters
-    ----------
-    parts
-        Training and validation samples.
-    dataset
-        Where they come from.
-    plan
-        How they are prepared.
-    log
-        Gets an event ``slices`` for each case that is written.
-
-    Raises
-    ------
-    InputError
-        There is no room for them.
-    """
-    everything = ImageStore((*parts[0], *parts[1]), dataset, plan)
-    everything.prepare(
-        lambda done, total, case: log.write("slices", done=done, total=total, case=case)
-    )
-    training, validation = (ImageStore(part, dataset, plan) for part in parts)
-    return training, validation
+    shares = -(-default_batch(plan.patch) // config.world_size)  # each process takes as many
+    return config.with_batch(shares * config.world_size)
 
 
 def describe_data(dataset: Dataset, parts: Parts, config: TrainConfig) -> dict[str, JsonValue]:
@@ -134,7 +104,7 @@ def describe_data(dataset: Dataset, parts: Parts, config: TrainConfig) -> dict[s
     config
         How it was parted.
     """
-    record: dict[str, JsonValue] = {"validation_images": _names(parts[1])}
+    record: dict[str, JsonValue] = {"validation_images": [*name_spans(parts[1])]}
     if config.fold is not None:
         record["fold"] = [config.fold, config.folds]
     left_out = len(dataset.samples) - len(parts[0]) - len(parts[1])
@@ -149,8 +119,14 @@ def describe_data(dataset: Dataset, parts: Parts, config: TrainConfig) -> dict[s
     return record
 
 
-def _names(samples: tuple[Sample, ...]) -> list[JsonValue]:
-    """Names of cases, with runs of slices as ``CASE:FIRST-LAST``."""
+def name_spans(samples: tuple[Sample, ...]) -> list[str]:
+    """Names of cases, with runs of slices as ``CASE:FIRST-LAST``.
+
+    Parameters
+    ----------
+    samples
+        In the order of their slices.
+    """
     spans: list[list[object]] = []
     for sample in samples:
         if sample.place is None:
@@ -158,11 +134,7 @@ def _names(samples: tuple[Sample, ...]) -> list[JsonValue]:
         elif (
             spans
             and spans[-1][0] == sample.case
-            and spans[-1][2]
-            in (
-                sample.place,
-                sample.place - 1,
-            )
+            and spans[-1][2] in (sample.place, sample.place - 1)
         ):
             spans[-1][2] = sample.place
         else:

@@ -33,7 +33,7 @@ from swin_umamba_training.data.cases import case_layout, read_case_image, read_c
 from swin_umamba_training.data.problems import Problem, raise_errors
 from swin_umamba_training.data.survey import CaseReport
 from swin_umamba_training.dataset import Dataset, Sample
-from swin_umamba_training.targets import drop_small_objects
+from swin_umamba_training.targets import IGNORE, drop_small_objects
 
 __all__ = ["ImageStore", "OnCase", "store_folder"]
 
@@ -64,6 +64,8 @@ class ImageStore(TorchDataset[ImageAndLabels]):
         How images are prepared.
     folder
         Where the files are; by default :func:`store_folder`.
+    ids
+        Of each class of the data set, in the plan; by default its position.
     """
 
     def __init__(
@@ -72,11 +74,14 @@ class ImageStore(TorchDataset[ImageAndLabels]):
         dataset: Dataset,
         plan: Plan,
         folder: Path | None = None,
+        ids: Sequence[int] = (),
     ) -> None:
         self.samples = tuple(samples)
         self._dataset = dataset
         self._plan = plan
         self._folder = folder if folder is not None else store_folder()
+        positions = () if dataset.instances else range(len(dataset.values))
+        self._ids = tuple(ids) or tuple(positions)
         self._maps: OrderedDict[Path, NDArray[np.float32] | NDArray[np.int32]] = OrderedDict()
         self._rows = {
             name: {item.position: row for row, item in enumerate(report.slices)}
@@ -97,6 +102,26 @@ class ImageStore(TorchDataset[ImageAndLabels]):
         images, labels = self._files(sample.case)
         row = self._rows[sample.case][sample.position]
         return self._mapped(images)[row], self._mapped(labels)[row]
+
+    def only(self, index: int) -> ImageStore:
+        """A store of one of the images.
+
+        Parameters
+        ----------
+        index
+            Its position.
+        """
+        return self.part([self.samples[index]])
+
+    def part(self, samples: Sequence[Sample]) -> ImageStore:
+        """A store of other samples of the same data set.
+
+        Parameters
+        ----------
+        samples
+            What can be asked for, by position.
+        """
+        return ImageStore(samples, self._dataset, self._plan, self._folder, self._ids)
 
     def prepare(self, on_case: OnCase | None = None) -> None:
         """Write what is not there yet, so that training need not wait for it later.
@@ -142,7 +167,7 @@ class ImageStore(TorchDataset[ImageAndLabels]):
             channels = [item.normalization.model_dump() for item in plan.channels]
             images = _key("images", report.image_hash, grid, channels, plan.rgb)
             smallest = plan.min_object_pixels if self._dataset.instances else 0
-            meaning = [rule.values, rule.background, rule.unknown, smallest]
+            meaning = [rule.values, rule.background, rule.unknown, smallest, self._ids]
             labels = _key("labels", report.label_hash, report.shape, grid, meaning)
             self._paths[name] = self._folder / images, self._folder / labels
         return self._paths[name]
@@ -218,10 +243,13 @@ class ImageStore(TorchDataset[ImageAndLabels]):
         self, report: CaseReport, image: Image, stored: NDArray, shape: tuple[int, int]
     ) -> Iterator[NDArray[np.int32]]:
         layout, _ = case_layout(image, report.slice_axis)
+        ids = np.asarray(self._ids, np.int32)
         for item in report.slices:
             labels = self._dataset.rule.apply(stored[layout.target(item.position)])
             if self._dataset.instances:
                 labels = drop_small_objects(labels, self._plan.min_object_pixels)
+            else:
+                labels = np.where(labels == IGNORE, IGNORE, ids[labels])
             yield resize_labels(labels, shape)
 
 

@@ -1,0 +1,288 @@
+"""A training run that is ready to begin or to go on: its parts, put together."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+import lightning
+import torch
+from pydantic import JsonValue
+
+from napari_swin_umamba.checkpoints import Model, ModelInfo
+from napari_swin_umamba.errors import InputError
+from napari_swin_umamba.plan import PATCH_MULTIPLE
+from swin_umamba_training.checkpointing import load_state
+from swin_umamba_training.clock import RunClock
+from swin_umamba_training.config import TrainConfig
+from swin_umamba_training.data.preparing import describe_data
+from swin_umamba_training.data.slice_store import ImageStore
+from swin_umamba_training.data.splitting import Parts
+from swin_umamba_training.dataset import Dataset
+from swin_umamba_training.module import SegmentationModule, TrainingDiverged
+from swin_umamba_training.planning import Start, class_ids
+from swin_umamba_training.provenance import describe_environment
+from swin_umamba_training.ranks import broadcast, is_main_process
+from swin_umamba_training.recorder import RunRecorder
+from swin_umamba_training.report import Provenance
+from swin_umamba_training.run_folder import RunFolder
+from swin_umamba_training.sampling import patch_loader
+from swin_umamba_training.validation import ValidationScores, validate
+
+__all__ = ["TrainingRun"]
+
+_REHEARSALS = 8
+"""Steps that are timed at most to turn minutes into steps."""
+_REHEARSAL_SHARE = 0.03
+"""Share of the time that they may take."""
+
+
+class TrainingRun:
+    """A run, before it writes its first file.
+
+    Parameters
+    ----------
+    config, folder, dataset, start
+        What to train, where, on what, from where.
+    parts
+        Training and validation samples.
+    device
+        Where to compute.
+    notes
+        What was assumed so far, for people.
+
+    Raises
+    ------
+    InputError
+        The run that is to be resumed does not fit the data, or its state cannot be read.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        folder: RunFolder,
+        dataset: Dataset,
+        start: Start,
+        parts: Parts,
+        device: torch.device,
+        notes: tuple[str, ...],
+    ) -> None:
+        self._config = config
+        self._folder = folder
+        self._start = start
+        self._parts = parts
+        self._device = device
+        self._notes = notes
+        self._timing = (0.0, 0.0)
+        self.clock = RunClock(config)
+        ids = () if dataset.instances else class_ids(dataset, config, start.plan)
+        self._slices = ImageStore((*parts[0], *parts[1]), dataset, start.plan, ids=ids)
+        self._training, self._validation = (self._slices.part(part) for part in parts)
+        self._module = SegmentationModule(
+            start.network.to(device), start.plan, config, self.clock, device, self._tell
+        )
+        assert dataset.fingerprint is not None
+        self._fingerprint = dataset.fingerprint
+        self.recorder = RunRecorder(
+            folder,
+            self.clock,
+            config,
+            _describe(config, dataset, start, parts),
+            self._validate if len(self._validation) else None,
+            Provenance(
+                parts,
+                self._fingerprint.sha256,
+                describe_environment(device, self._module.guard.format),
+                notes,
+            ),
+            self._on_start,
+        )
+        if config.resume and folder.last.exists():
+            self._load()
+
+    def go(self) -> None:
+        """Train until the end.
+
+        Raises
+        ------
+        TrainingDiverged
+            The network yields no numbers.
+        KeyboardInterrupt
+            Ctrl-C or SIGTERM; what is needed to go on was saved.
+        """
+        clock, recorder = self.clock, self.recorder
+        with recorder.interruption.listen():
+            if clock.steps is not None and clock.step >= clock.total:
+                recorder.reason = clock.reason_to_end or "steps"
+            else:
+                self._slices.prepare(self._tell_slices)
+                self._rehearse()
+                self._fit()
+        recorder.write_report()
+        if recorder.reason == "interrupted":
+            raise KeyboardInterrupt
+        if is_main_process() and not self._folder.model.exists():
+            raise TrainingDiverged("the network never yielded numbers", clock.step)
+        recorder.tell(
+            "done",
+            step=clock.step,
+            seconds=round(clock.seconds, 1),
+            score=recorder.best,
+            model=str(self._folder.model),
+            reason=recorder.reason,
+            skipped=self._module.guard.skipped,
+        )
+
+    def _tell(self, event: str, **fields: Any) -> None:
+        self.recorder.tell(event, **fields)
+
+    def _tell_slices(self, done: int, total: int, case: str) -> None:
+        self._tell("slices", done=done, total=total, case=case)
+
+    def _validate(self) -> ValidationScores:
+        return validate(
+            self._start.network,
+            self._validation,
+            self._start.plan,
+            self._device,
+            self._config.recipe.loss,
+        )
+
+    def _load(self) -> None:
+        state = load_state(self._folder.last)
+        if state["data"] != self._fingerprint.sha256:
+            raise InputError(
+                f"the data set {self._config.dataset} is not what it was when the run "
+                f"{self._folder.path} began; restore it, or start a new run from the model (--init)"
+            )
+        if state["validation"] != [sample.name for sample in self._parts[1]]:
+            raise InputError(
+                f"other images are held out than when the run {self._folder.path} began (--val, or "
+                "the project's roles); restore that, or start a new run from the model (--init)"
+            )
+        if state["plan"] != self._start.plan.model_dump_json():
+            raise InputError(
+                f"{self._folder.last} was made by a version that prepares data in another way; "
+                "start a new run from its model (--init)"
+            )
+        self._start.network.load_state_dict(state["network"])
+        self._module.adamw.load_state_dict(state["optimizer"])
+        self._module.guard.load_state_dict(state["guard"])
+        self.recorder.load_state(state)
+
+    def _fit(self) -> None:
+        """Run Lightning's loop: its devices, strategies and batches; the recorder ends it."""
+        config, device = self._config, self._device
+        processes = config.world_size > 1
+        trainer = lightning.Trainer(
+            accelerator=device.type,
+            devices=config.devices if processes or device.index is None else [device.index],
+            num_nodes=config.nodes,
+            # Unused: the head of the coarsest output, and frozen weights.
+            strategy="ddp_find_unused_parameters_true" if processes else "auto",
+            max_steps=-1,
+            max_epochs=1,
+            limit_val_batches=0,
+            callbacks=[self.recorder],
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            use_distributed_sampler=False,
+            default_root_dir=config.run,
+        )
+        batches = patch_loader(
+            self._training, self._start.plan, config, self.clock.step, trainer.global_rank
+        )
+        trainer.fit(self._module, batches)
+
+    def _on_start(self) -> None:
+        """All processes are joined: settle the number of steps, and say what begins."""
+        self.clock.settle(*broadcast(self._timing))
+        self._module.remember()
+        config, plan = self._config, self._start.plan
+        self.recorder.tell(
+            "start",
+            arch=plan.architecture,
+            init=config.init,
+            recipe=config.recipe.name,
+            device=str(self._device),
+            devices=config.devices,
+            nodes=config.nodes,
+            precision=self._module.guard.format,
+            steps=self.clock.steps,
+            minutes=config.minutes,
+            training_images=len(self._parts[0]),
+            validation_images=len(self._parts[1]),
+            fingerprint=self._fingerprint.model_dump(mode="json"),
+            classes=[item.name for item in plan.classes],
+            patch=list(plan.patch),
+            batch=config.batch,
+            seed=config.seed,
+            pid=os.getpid(),
+            notes=list(self._notes),
+            resumed=self.clock.step,
+        )
+        self.clock.restart()
+
+    def _rehearse(self) -> None:
+        """Compile what is compiled at first use, and time steps where minutes become steps."""
+        if self.clock.steps is None:
+            self._timing = (self._time_step(), self._time_validation())
+        elif self._device.type == "cpu":  # compiling can take half a minute, and is no training
+            plan = self._start.plan
+            blank = torch.zeros(1, plan.in_channels, PATCH_MULTIPLE, PATCH_MULTIPLE)
+            self._module.rehearse(blank)
+
+    def _time_step(self) -> float:
+        """Seconds of a step, its patches included."""
+        assert self._config.minutes is not None
+        durations: list[float] = []
+        begin = time.perf_counter()
+        for images, _ in patch_loader(self._training, self._start.plan, self._config):
+            self._module.rehearse(images.to(self._device))
+            if self._device.type == "cuda":
+                torch.cuda.synchronize(self._device)
+            durations.append(time.perf_counter() - begin)
+            begin = time.perf_counter()
+            spent = sum(durations[1:])  # the first one compiles and reads
+            enough = len(durations) > 2 and spent > _REHEARSAL_SHARE * self._config.minutes * 60
+            if enough or len(durations) > _REHEARSALS:
+                break
+        return sum(durations[1:]) / len(durations[1:])
+
+    def _time_validation(self) -> float:
+        """Seconds of a validation, by one of its images."""
+        if not len(self._validation):
+            return 0.0
+        begin = time.perf_counter()
+        one = self._validation.only(len(self._validation) // 2)
+        config, plan = self._config, self._start.plan
+        validate(self._start.network, one, plan, self._device, config.recipe.loss)
+        return (time.perf_counter() - begin) * -(-len(self._validation) // config.world_size)
+
+
+def _describe(config: TrainConfig, dataset: Dataset, start: Start, parts: Parts) -> Model:
+    """The model as it will be saved: its network is the one in training."""
+    training: dict[str, JsonValue] = {
+        "images": len(parts[0]),
+        **describe_data(dataset, parts, config),
+        "init": config.init,
+        "recipe": config.recipe.name,
+        "seed": config.seed,
+        "batch": config.batch,
+        "learning_rate": config.peak_learning_rate(start.plan.architecture),
+        "steps": config.recipe.length.steps,
+        "minutes": config.minutes,
+    }
+    if start.origin:
+        training["init_weights"] = start.origin
+    info = ModelInfo(data=dataset.path.resolve().name, training=training)
+    return Model(start.network, start.plan, _model_name(config), info)
+
+
+def _model_name(config: TrainConfig) -> str:
+    """Name of the run's folder, without what a model name may not hold."""
+    name = "".join(c if c.isalnum() or c in " .+-_" else "-" for c in config.run.resolve().name)
+    return name.strip(" .+-")[:80] or "model"

@@ -1,0 +1,239 @@
+"""Scores of a model on whole validation images, and how sure they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from napari_swin_umamba.errors import InputError, is_out_of_memory
+from napari_swin_umamba.plan import Plan
+from napari_swin_umamba.segmentation import number_objects, output_probabilities, predict_logits
+from swin_umamba_training.losses import make_loss
+from swin_umamba_training.metrics import InstanceScore, instance_f1
+from swin_umamba_training.pictures import draw_case
+from swin_umamba_training.ranks import gather, rank, world_size
+from swin_umamba_training.recipe import LossConfig
+from swin_umamba_training.sampling import ImageStore
+from swin_umamba_training.targets import IGNORE, make_target
+
+__all__ = ["ImageScore", "ValidationScores", "Worst", "validate"]
+
+WORST = 4
+"""Images that the report shows."""
+_DRAWS = 1000
+_FEWEST = 3
+"""Images from which an interval is drawn; of two, it would say nothing."""
+
+
+@dataclass(frozen=True)
+class ImageScore:
+    """What is counted of one image."""
+
+    name: str
+    loss: float
+    overlap: tuple[int, ...]
+    """By class: pixels that are both true and found."""
+    size: tuple[int, ...]
+    """By class: true pixels and found pixels together."""
+    instances: InstanceScore | None = None
+    """Matched objects, where objects are numbered."""
+
+
+@dataclass(frozen=True)
+class Worst:
+    """A picture of an image that was segmented badly."""
+
+    name: str
+    score: float
+    png: str
+    """Image, truth and prediction side by side, base64."""
+
+
+@dataclass(frozen=True)
+class ValidationScores:
+    """Scores of one validation: sums over its images, so an image without a class is no trouble.
+
+    Parameters are the fields.
+    """
+
+    plan: Plan
+    images: tuple[ImageScore, ...]
+    worst: tuple[Worst, ...] = field(default=())
+
+    @property
+    def loss(self) -> float:
+        """Mean loss of the images."""
+        return float(np.mean([image.loss for image in self.images]))
+
+    @property
+    def dice(self) -> dict[str, float]:
+        """Dice of each foreground class over the pixels of all images; 1 if it is nowhere."""
+        return _dice(self.plan, self.images)
+
+    @property
+    def f1(self) -> float | None:
+        """F1 of the objects at IoU 0.5, over all images; None if the plan numbers none."""
+        return _f1(self.images) if self.plan.numbers_objects else None
+
+    @property
+    def score(self) -> float:
+        """What the best model is chosen by: F1 of objects, or else mean Dice of the classes."""
+        return float(np.mean(list(self.dice.values()))) if self.f1 is None else self.f1
+
+    def intervals(self) -> dict[str, tuple[float, float]]:
+        """95 % intervals of Dice by class name, and of ``F1``, drawn from the images.
+
+        Images are drawn with replacement a thousand times (percentile bootstrap); empty with fewer
+        than three images.
+        """
+        if len(self.images) < _FEWEST:
+            return {}
+        rng = np.random.default_rng(0)
+        drawn: dict[str, list[float]] = {}
+        for _ in range(_DRAWS):
+            chosen = [self.images[i] for i in rng.integers(0, len(self.images), len(self.images))]
+            scores = _dice(self.plan, chosen)
+            if self.plan.numbers_objects:
+                scores["F1"] = _f1(chosen)
+            for name, value in scores.items():
+                drawn.setdefault(name, []).append(value)
+        return {
+            name: (float(np.percentile(values, 2.5)), float(np.percentile(values, 97.5)))
+            for name, values in drawn.items()
+        }
+
+
+def scored_classes(plan: Plan) -> list[tuple[int, str]]:
+    """Position and name of the classes that have a Dice: a distance is none."""
+    classes = plan.classes[1:2] if plan.output == "distance" else plan.classes[1:]
+    return [(item.id, item.name) for item in classes]
+
+
+def _dice(plan: Plan, images: Sequence[ImageScore]) -> dict[str, float]:
+    scores = {}
+    for index, name in scored_classes(plan):
+        size = sum(image.size[index] for image in images)
+        overlap = sum(image.overlap[index] for image in images)
+        scores[name] = 2 * overlap / size if size else 1.0
+    return scores
+
+
+def _f1(images: Sequence[ImageScore]) -> float:
+    total = InstanceScore(0, 0, 0)
+    for image in images:
+        assert image.instances is not None
+        total += image.instances
+    return total.f1
+
+
+def validate(
+    network: torch.nn.Module,
+    store: ImageStore,
+    plan: Plan,
+    device: torch.device,
+    loss: LossConfig,
+    picture: Callable[..., str] = draw_case,
+) -> ValidationScores:
+    """Predict whole images as they will be predicted later, and score them.
+
+    With several processes each takes its share of the images; all get all scores.
+
+    Parameters
+    ----------
+    network
+        Left in the mode it was in.
+    store
+        Validation images.
+    plan
+        Classes, patch, kind of output.
+    device
+        Where to compute.
+    loss
+        Of one resolution.
+    picture
+        Draws an image, its truth and its prediction.
+
+    Raises
+    ------
+    InputError
+        The network yields no numbers; or an image cannot be read.
+    """
+    training = network.training
+    network.eval()
+    mine: list[ImageScore] = []
+    worst: list[Worst] = []
+    problem: Exception | None = None
+    try:
+        for index in range(rank(), len(store), world_size()):
+            score, prediction, truth, image = score_image(network, store, index, plan, device, loss)
+            mine.append(score)
+            value = ValidationScores(plan, (score,)).score
+            if len(worst) < WORST or value < worst[-1].score:
+                worst.append(Worst(score.name, value, picture(image, truth, prediction, plan)))
+                worst = sorted(worst, key=lambda item: item.score)[:WORST]
+    except InputError as error:
+        problem = error
+    finally:
+        network.train(training)
+    shares = gather((mine, worst, problem))
+    for _, _, found in shares:
+        if found is not None:
+            raise found
+    images = sorted((item for share in shares for item in share[0]), key=lambda item: item.name)
+    seen = sorted((item for share in shares for item in share[1]), key=lambda item: item.score)
+    return ValidationScores(plan, tuple(images), tuple(seen[:WORST]))
+
+
+def score_image(
+    network: torch.nn.Module,
+    store: ImageStore,
+    index: int,
+    plan: Plan,
+    device: torch.device,
+    loss: LossConfig,
+) -> tuple[ImageScore, NDArray[np.integer], NDArray[np.integer], NDArray[np.float32]]:
+    """Score one whole image; returns what was found, what is true, and the image as well.
+
+    Parameters
+    ----------
+    network, store, plan, device, loss
+        As for :func:`validate`.
+    index
+        Position in the store.
+    """
+    image, labels = store[index]
+    with torch.inference_mode():
+        logits = predict_logits(network, image, plan.patch, device=device)
+    target = np.asarray(make_target(labels, plan.output), np.int64)
+    with torch.inference_mode():
+        value = make_loss(loss, plan.output, alone=True)(
+            torch.from_numpy(logits)[None], torch.from_numpy(target)[None]
+        )
+    probabilities = output_probabilities(logits, plan)
+    classes = np.where(target == IGNORE, IGNORE, np.minimum(target, 1))
+    if plan.output != "distance":
+        classes = target
+    predicted = (probabilities[:2] if plan.output == "distance" else probabilities).argmax(0)
+    known = classes != IGNORE
+    overlap, size = [], []
+    for number in range(plan.num_classes):
+        found, true = (predicted == number) & known, classes == number
+        overlap.append(int((found & true).sum()))
+        size.append(int(found.sum() + true.sum()))
+    instances = None
+    if plan.numbers_objects:
+        predicted = number_objects(probabilities, plan)
+        instances = instance_f1(np.where(known, predicted, 0), np.maximum(labels, 0))
+    score = ImageScore(
+        store.samples[index].name, float(value), tuple(overlap), tuple(size), instances
+    )
+    return score, predicted, labels, image
+
+
+def is_about_numbers(error: InputError) -> bool:
+    """Whether a validation failed because the network yields no numbers."""
+    return error.__cause__ is None or not is_out_of_memory(error.__cause__)
