@@ -337,6 +337,18 @@ def test_training_on_strokes_keeps_what_is_held_out(painted: Project) -> None:
     assert load_model(again.model).info.training["validation_images"] == held
 
 
+def test_going_on_in_a_project_from_a_model_with_other_classes(
+    nnunet: Path, painted: Project
+) -> None:
+    """'core' is 2 in the project and 1 in the start model, whose ids stay."""
+    first = config(nnunet, patch=(32, 32), batch=1, steps=1, class_names=("core", "rim"))
+    start = train(first.model_copy(update={"run": nnunet.parent / "start"}))
+    options = {"init": str(start.model), "arch": None, "patch": (32, 32), "batch": 1}
+    model = load_model(train(config(painted.folder, steps=1, val_every=1, **options)).model)
+    assert [item.name for item in model.plan.classes] == ["background", "core", "rim", "box"]
+    assert model.info.training["project_class_ids"] == [1, 3, None, 2]
+
+
 def test_training_on_a_nnunet_data_set_by_folds(nnunet: Path) -> None:
     result = train(config(nnunet, fold=1, folds=3))
     record = load_model(result.model).info.training

@@ -267,7 +267,7 @@ def _describe(config: TrainConfig, dataset: Dataset, start: Start, parts: Parts)
     """The model as it will be saved: its network is the one in training."""
     training: dict[str, JsonValue] = {
         "images": len(parts[0]),
-        **describe_data(dataset, parts, config),
+        **describe_data(dataset, parts, config, start.plan),
         "init": config.init,
         "recipe": config.recipe.name,
         "seed": config.seed,

@@ -14,6 +14,7 @@ from swin_umamba_training.config import TrainConfig
 from swin_umamba_training.data.fingerprint import default_batch
 from swin_umamba_training.data.splitting import Parts, split, split_by_roles, split_folds
 from swin_umamba_training.dataset import Dataset, Sample
+from swin_umamba_training.planning import class_ids
 
 __all__ = ["choose_parts", "describe_data", "name_spans", "with_batch"]
 
@@ -92,7 +93,9 @@ def with_batch(config: TrainConfig, plan: Plan) -> TrainConfig:
     return config.with_batch(shares * config.world_size)
 
 
-def describe_data(dataset: Dataset, parts: Parts, config: TrainConfig) -> dict[str, JsonValue]:
+def describe_data(
+    dataset: Dataset, parts: Parts, config: TrainConfig, plan: Plan
+) -> dict[str, JsonValue]:
     """What a model's record says about its data.
 
     Parameters
@@ -103,6 +106,8 @@ def describe_data(dataset: Dataset, parts: Parts, config: TrainConfig) -> dict[s
         Training and validation samples.
     config
         How it was parted.
+    plan
+        Says which class of the data set is which of the network.
     """
     record: dict[str, JsonValue] = {"validation_images": [*name_spans(parts[1])]}
     if config.fold is not None:
@@ -114,8 +119,14 @@ def describe_data(dataset: Dataset, parts: Parts, config: TrainConfig) -> dict[s
         record["data_sha256"] = dataset.fingerprint.sha256
         record["fingerprint"] = dataset.fingerprint.model_dump(mode="json")
     if dataset.kind == "project" and dataset.classes:
-        # Class i of the network is this id of the project: ids never change, positions may.
-        record["project_class_ids"] = [item.value for item in dataset.classes]
+        # Class i of the network is this id of the project, or null where only the start model has
+        # it: ids never change, positions may.
+        known: list[JsonValue] = [item.value for item in dataset.classes]
+        if not dataset.instances:
+            ids = class_ids(dataset, config, plan)
+            project_ids = dict(zip(ids, known, strict=True))
+            known = [project_ids.get(number) for number in range(plan.num_classes)]
+        record["project_class_ids"] = known
     return record
 
 
