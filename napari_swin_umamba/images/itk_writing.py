@@ -26,6 +26,8 @@ from napari_swin_umamba.plan import SegmentationClass
 
 __all__ = ["write_itk"]
 
+_Numbers = tuple[float, ...]
+
 
 def write_itk(
     path: Path,
@@ -68,10 +70,7 @@ def write_itk(
     stored = np.ascontiguousarray(file_order(labels, axes, grid.order))
     if segmentation and stored.ndim == 2:  # Slicer: "the spatial dimension must be still 3"
         stored = stored[np.newaxis]
-        square = np.eye(3)
-        square[:2, :2] = np.reshape(direction, (2, 2))
-        origin, spacing = (*origin, 0.0), (*spacing, 1.0)
-        direction = tuple(square.ravel().tolist())
+        origin, spacing, direction = _in_space(like, origin, spacing, direction)
     image = sitk.GetImageFromArray(stored, isVector=False)
     if axes.startswith("T"):
         rank = len(origin)
@@ -96,6 +95,22 @@ def write_itk(
             raise OSError(f"SimpleITK: {reason}") from error
     if target != path:
         os.replace(target, path)
+
+
+def _in_space(
+    like: Image, origin: _Numbers, spacing: _Numbers, direction: _Numbers
+) -> tuple[_Numbers, _Numbers, _Numbers]:
+    """Place a plane among volumes: at 0 along the third axis, or as its NIfTI header says."""
+    if like.grid is not None and like.grid.nifti is not None:
+        full = np.diag([-1.0, -1.0, 1.0, 1.0]) @ like.grid.nifti.get_best_affine()
+        full *= same_length_factor(like.unit, "millimeter")
+        steps = np.linalg.norm(full[:3, :3], axis=0)
+        if steps.all() and is_orthogonal(full):
+            turned = (full[:3, :3] / steps).ravel()
+            return tuple(full[:3, 3].tolist()), tuple(steps.tolist()), tuple(turned.tolist())
+    square = np.eye(3)
+    square[:2, :2] = np.reshape(direction, (2, 2))
+    return (*origin, 0.0), (*spacing, 1.0), tuple(square.ravel().tolist())
 
 
 def _itk_grid(

@@ -61,10 +61,11 @@ def read_tiff(
             notes = (f"the file holds {len(tif.series)} images; the first one is used",)
         check_size(path, series.shape, series.dtype.itemsize, None, deflated=False)
         array, stored = _squeeze(series.asarray(), series.axes)
-        if channel_axis is not None:
-            array, axes = _channels_at(path, array, stored, channel_axis)
         # Metadata of OME or ImageJ that do not fit the pages are a reason not to guess.
         described = tif.is_ome or tif.is_imagej or "<OME" in tif.pages.first.description
+        if channel_axis is not None:
+            letters = stored if described else _guessed(stored, array.shape)[0]
+            array, axes = _channels_at(path, array, letters, channel_axis)
         if axes is None and not described:
             stored, guess = _guessed(stored, array.shape)
             notes += guess

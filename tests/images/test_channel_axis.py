@@ -79,3 +79,12 @@ def test_axes_that_are_not_there(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="2 to 4 can be read"):
         tifffile.imwrite(tmp_path / "b.tif", np.zeros((8, 9), np.uint8))
         read_image(tmp_path / "b.tif", channel_axis=0)
+
+
+def test_pages_that_the_file_does_not_name_are_z(tmp_path: Path) -> None:
+    pages = np.random.default_rng(0).integers(0, 9, (4, 16, 20)).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", pages, photometric="minisblack", metadata=None)
+    assert read_image(tmp_path / "a.tif").axes == "ZYX"
+    image = read_image(tmp_path / "a.tif", channel_axis="Z")
+    assert image.axes == "CYX"
+    np.testing.assert_array_equal(image.array, pages)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -116,3 +117,18 @@ def test_a_segmentation_overlays_its_scan_in_an_independent_reader(
         there = written.TransformPhysicalPointToContinuousIndex((*place, 0.0) if flat else place)
         np.testing.assert_allclose(there, (*index, 0) if flat else index, atol=1e-6)
         assert written[(*index, 0) if flat else index] == scan[index] % 3
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_plane_lies_where_its_nifti_says(tmp_path: Path, turned: bool) -> None:
+    affine = np.array([[-2.0, 0, 0, 1], [0, 3, 0, 2], [0, 0, 4, 30], [0, 0, 0, 1]])
+    if turned:  # a coronal plane
+        affine[:, [1, 2]] = affine[:, [2, 1]]
+    nibabel.save(nibabel.Nifti1Image(np.zeros((6, 7), np.uint8), affine), tmp_path / "a.nii")
+    image = read_image(tmp_path / "a.nii")
+    labels = np.arange(image.array.size, dtype=np.uint8).reshape(image.array.shape) % 3
+    write_labels(tmp_path / "a.seg.nrrd", labels, image)
+    stored = sitk.ReadImage(str(tmp_path / "a.seg.nrrd"))
+    assert stored.GetSize() == (6, 7, 1)
+    world = np.diag([-1, -1, 1]) @ (affine @ [5, 6, 0, 1])[:3]
+    np.testing.assert_allclose(stored.TransformIndexToPhysicalPoint((5, 6, 0)), world)
