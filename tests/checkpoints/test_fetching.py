@@ -332,7 +332,14 @@ def test_ctrl_c_leaves_nothing_and_says_so(web, cache: Path) -> None:
     published = 91_649_482
     web.answers = [answer(b"x" * 100_000, published, then=lambda _: web.wait())]
     command = [sys.executable, "-m", "swin_umamba_training", "weights", "fetch"]
-    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    running = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell that starts the tests in the background has them ignore Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
     assert web.asked.wait(60)
     deadline = time.monotonic() + 30
     while not any(".part" in name for name in files(cache)):
