@@ -112,7 +112,7 @@ def unreadable_volume() -> LayerData:
     def read(block: np.ndarray, block_info: dict) -> np.ndarray:
         number = block_info[0]["chunk-location"][0]
         if number == len(image) - 1:
-            raise OSError(f"[Errno 5] Input/output error: 'E:\\\\brain.zarr\\\\0.0\\\\{number}'")
+            raise OSError(5, "Input/output error", rf"E:\brain.zarr\0.0\{number}")
         return block
 
     lazy = dask.array.from_array(image, chunks=(1, -1, -1))

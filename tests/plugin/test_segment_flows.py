@@ -154,7 +154,7 @@ def test_cancel_keeps_the_slices_that_are_done(
     widget.model_row.import_file(semantic_model)
     click(widget.run_row.run_button)
     qtbot.waitUntil(lambda: bool(labels_of(viewer)), timeout=240_000)
-    assert "slices" in widget.run_row.status.text()
+    qtbot.waitUntil(lambda: "slices" in widget.run_row.status.text(), timeout=60_000)
     assert "the slices that are done stay" in widget.run_row.cancel_button.toolTip()
     click(widget.run_row.cancel_button)
     wait_for_end(widget)
