@@ -283,3 +283,16 @@ def test_files_without_news_have_no_new_fields(tmp_path: Path) -> None:
     header = path.read_bytes()[:20000].decode("latin1")
     assert "architecture" in header
     assert not [name for name in ("mirror_axes", "folds", "volume", "regions") if name in header]
+
+
+@pytest.mark.parametrize(("reader", "colours"), [("NaturalImage2DIO", True), ("NibabelIO", False)])
+def test_only_pictures_have_their_colours_in_one_file(
+    nnunet_plans: Callable[..., dict[str, Any]],
+    nnunet_dataset: Callable[..., dict[str, Any]],
+    reader: str,
+    colours: bool,
+) -> None:
+    plans = nnunet_plans(channels=3, image_reader_writer=reader)
+    dataset = nnunet_dataset(channels=3, channel_names={"0": "R", "1": "G", "2": "B"})
+    plan = plan_from_nnunet(plans, dataset, "2d", "nnUNetTrainerSwinUMambaD", None)
+    assert plan.rgb == colours

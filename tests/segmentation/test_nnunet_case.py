@@ -25,6 +25,7 @@ from napari_swin_umamba.segmentation.volume_resampling import (
     apart_axis,
     limits_of,
 )
+from napari_swin_umamba.segmentation.volume_run import _as_nnunet_reads
 
 
 def make_plan(schemes: list[Normalization], outputs: int = 3, **fields: Any) -> Plan:
@@ -455,3 +456,16 @@ def test_zoom_is_not_needed() -> None:
     wanted = zoom(plane[0].astype(float), (1.5, 0.5), order=3, mode="nearest", grid_mode=True)
     got = SliceResampling((20, 30), (30, 15), 0, 3, 0)(plane)[0]
     np.testing.assert_allclose(got, np.clip(wanted, plane.min(), plane.max()), atol=1e-5)
+
+
+def test_pixdim_decides_where_a_nifti_says_two_sizes(tmp_path: Path) -> None:
+    picture = nib.Nifti1Image(np.zeros((4, 5, 6), np.uint8), np.diag([2, 2, 2, 1]))
+    picture.header["pixdim"][1:4] = (1, 1.5, 3)
+    nib.save(picture, tmp_path / "two.nii")
+    assert nib.load(tmp_path / "two.nii").header.get_zooms() == (1, 1.5, 3)
+    image = read_image(tmp_path / "two.nii")
+    assert image.spacing == (2, 2, 2)
+    assert image.grid is not None
+    spacing, note = _as_nnunet_reads(image.spacing, image.grid)
+    assert spacing == (3, 1.5, 1)
+    assert "2 x 2 x 2 by its affine and 3 x 1.5 x 1 by its pixdim" in (note or "")
