@@ -66,7 +66,7 @@ def test_the_channel_axis(here: Path) -> None:
     assert "the model takes 2 (T1, T2)" in output
     assert "2 pages are taken for planes of a volume" in output
     assert "--axes CYX" in output
-    for name in ("0", "Q", "-3"):
+    for name in ("0", "Z", "-3"):
         arguments = ("-o", f"{name}.tif", "--model", "m2.safetensors", f"--channel-axis={name}")
         assert run("cells.tif", *arguments)[0] == 0
         assert tifffile.imread(f"{name}.tif").shape == (32, 32)
