@@ -22,7 +22,7 @@ from napari_swin_umamba.images.units import same_length_factor
 from napari_swin_umamba.plan import Plan, VolumePlan
 from napari_swin_umamba.segmentation.device import resolve_device
 from napari_swin_umamba.segmentation.device_fit import DeviceFit
-from napari_swin_umamba.segmentation.instances import objects_from_classes
+from napari_swin_umamba.segmentation.instances import objects_from_classes, output_probabilities
 from napari_swin_umamba.segmentation.prediction import (
     Progress,
     StopRequest,
@@ -211,7 +211,8 @@ class VolumeSegmenter:
             logits = self._logits(prepared, place, on_progress, should_stop)
             labels[prepared.crop[1:]] = _labels(logits, plan)
             if probabilities is not None:
-                probabilities[(slice(None), *prepared.crop[1:])] = _softmax(logits)
+                likely = output_probabilities(logits, plan)
+                probabilities[(slice(None), *prepared.crop[1:])] = likely
         turned = np.ascontiguousarray(volume.frame.to_image(labels, volume.axes))
         if probabilities is not None:
             probabilities = np.ascontiguousarray(volume.frame.to_image(probabilities, volume.axes))
@@ -312,9 +313,3 @@ def _labels(logits: np.ndarray, plan: Plan) -> np.ndarray:
     for region, label in zip(above, plan.regions, strict=True):
         labels[region] = label
     return labels
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    exponentials: np.ndarray = np.exp(logits - logits.max(axis=0))
-    exponentials /= exponentials.sum(axis=0)
-    return exponentials
