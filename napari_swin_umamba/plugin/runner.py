@@ -28,7 +28,8 @@ class Runner(QObject):
     delivered = Signal(object)
     """A result, in the order in which the job handed them over."""
     news_taken = Signal()
-    """Some results were delivered; more may follow later."""
+    """What had come was delivered; said at each look, also when nothing had: what came in a burst
+    before may wait for its turn to be drawn."""
     ended = Signal(object)
     """The outcome of the job; nothing is running any more."""
 
@@ -92,17 +93,15 @@ class Runner(QObject):
 
         A first result makes layers and an end shows a table: each gets a turn of its own.
         """
-        until, took, in_time = time.perf_counter() + _TAKING_TIME, False, True
+        until, in_time = time.perf_counter() + _TAKING_TIME, True
         for result in thread.channel.results():
             self.delivered.emit(result)
-            took = True
             if self._thread is not thread:  # a slot let go of the job
                 return False
             if time.perf_counter() > until:
                 in_time = False
                 break
-        if took:
-            self.news_taken.emit()
+        self.news_taken.emit()
         return in_time and not thread.channel.has_results
 
     def _let_go(self) -> None:

@@ -611,3 +611,50 @@ def test_cancel_brings_the_earlier_result_back(
     click(widget.run_row.cancel_button)
     wait_for_end(widget)
     assert labels_of(viewer) == [labels]
+
+
+def test_slices_of_a_group_are_drawn_before_the_next_group_is_done(
+    viewer: Any,
+    widget: Any,
+    semantic_model: Path,
+    click: Callable,
+    qtbot: Any,
+    wait_for_end: Callable,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They come in one burst, and a layer is drawn anew every quarter of a second at most."""
+    import threading
+
+    from napari_swin_umamba.network.swin_umamba import SwinUMambaD
+    from napari_swin_umamba.segmentation import device_fit
+
+    monkeypatch.setattr(device_fit, "_CPU_PIXELS", 2 * 4 * 32 * 32)  # two slices of four tiles
+    forward, calls, go_on = SwinUMambaD.forward, [], threading.Event()
+
+    def held(self: Any, *args: Any) -> Any:
+        calls.append(None)
+        if len(calls) > 4:  # two groups were done, of two rows of tiles each
+            go_on.wait(60)
+        return forward(self, *args)
+
+    monkeypatch.setattr(SwinUMambaD, "forward", held)
+    viewer.add_image(RNG.integers(0, 255, (6, 40, 36)).astype(np.uint8), name="volume")
+    widget.model_row.import_file(semantic_model)
+    viewer.dims.ndisplay = 3  # all slices are in sight
+    drawn: list[int] = []
+    """Slices that the layer held each time that it was drawn."""
+
+    def watch(event: Any) -> None:
+        layer = event.value
+        layer.events.set_data.connect(lambda _: drawn.append(int(layer.data.any((1, 2)).sum())))
+
+    viewer.layers.events.inserted.connect(watch)
+    click(widget.run_row.run_button)
+    try:
+        qtbot.waitUntil(lambda: len(calls) > 4, timeout=240_000)
+        qtbot.waitUntil(lambda: drawn[-1:] == [4], timeout=5_000)
+        (labels,) = labels_of(viewer)
+    finally:
+        go_on.set()
+    wait_for_end(widget)
+    assert labels.data.any(axis=(1, 2)).all()
