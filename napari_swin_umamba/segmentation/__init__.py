@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from napari_swin_umamba.segmentation.linking import ObjectLinker
     from napari_swin_umamba.segmentation.measurement import measure_labels
     from napari_swin_umamba.segmentation.plane import PlaneSegmenter
-    from napari_swin_umamba.segmentation.prediction import predict_logits
+    from napari_swin_umamba.segmentation.prediction import predict_logits, predict_logits_of_many
     from napari_swin_umamba.segmentation.preprocessing import preprocess
     from napari_swin_umamba.segmentation.segmenter import Segmentation, segment
     from napari_swin_umamba.segmentation.table import Measurements
@@ -65,6 +65,7 @@ __all__ = [
     "model_files",
     "plan_batch",
     "predict_logits",
+    "predict_logits_of_many",
     "preprocess",
     "read_model_header",
     "resolve_device",
@@ -90,6 +91,7 @@ _HOME = {
     "ObjectLinker": "linking",
     "PlaneSegmenter": "plane",
     "predict_logits": "prediction",
+    "predict_logits_of_many": "prediction",
     "preprocess": "preprocessing",
     "resolve_device": "device",
     "run_batch": "batch",

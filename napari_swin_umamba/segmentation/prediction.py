@@ -20,6 +20,7 @@ __all__ = [
     "predict_bands",
     "predict_fitting",
     "predict_logits",
+    "predict_logits_of_many",
     "stop_if",
 ]
 
@@ -93,18 +94,62 @@ def predict_logits(
     InputError
         A bad argument, a device without enough memory, or a network that yields NaN.
     """
-    height, width = image.shape[1:]
+    return predict_logits_of_many(
+        network,
+        [image],
+        patch,
+        overlap,
+        mirror,
+        device,
+        on_progress,
+        should_stop,
+        pad_to_patch=pad_to_patch,
+    )[0]
+
+
+def predict_logits_of_many(
+    network: torch.nn.Module,
+    images: Sequence[np.ndarray],
+    patch: tuple[int, int],
+    overlap: float = 0.5,
+    mirror: Mirror = False,
+    device: str | torch.device = "auto",
+    on_progress: Progress | None = None,
+    should_stop: StopRequest | None = None,
+    *,
+    pad_to_patch: bool = False,
+) -> list[np.ndarray]:
+    """Predict images of one size; their tiles share batches.
+
+    Parameters
+    ----------
+    network, patch, overlap, mirror, device, on_progress, should_stop, pad_to_patch
+        As in :func:`predict_logits`.
+    images
+        Each ``(C, Y, X)``, float32, preprocessed.
+
+    Returns
+    -------
+    list of np.ndarray
+        Logits of each, ``(classes, Y, X)``, float32.
+
+    Raises
+    ------
+    Cancelled, InputError
+        As :func:`predict_logits`.
+    """
+    height, width = images[0].shape[1:]
     collected: list[np.ndarray] = []
 
-    def collect(_: int, rows: slice, logits: np.ndarray) -> None:
-        if not collected:
+    def collect(number: int, rows: slice, logits: np.ndarray) -> None:
+        if number == len(collected):
             collected.append(np.empty((len(logits), height, width), np.float32))
-        collected[0][:, rows] = logits
+        collected[number][:, rows] = logits
 
     tiling = make_tiling((height, width), patch, overlap, pad_to_patch)
     fit = DeviceFit(resolve_device(device)[0])
     try:
-        predict_bands(network, [image], tiling, collect, fit, mirror, on_progress, should_stop)
+        predict_bands(network, images, tiling, collect, fit, mirror, on_progress, should_stop)
     except Exception as error:
         if not is_out_of_memory(error):
             raise
@@ -112,7 +157,7 @@ def predict_logits(
             f"{fit.device} has too little memory for a tile of {tiling.tile[0]} x "
             f"{tiling.tile[1]}; choose cpu (--device)"
         ) from error
-    return collected[0]
+    return collected
 
 
 def predict_fitting(

@@ -18,6 +18,8 @@ _LENIENCE = 1.1
 """Time that a run may take, relative to its minutes, where its steps took longer than foreseen."""
 _MOST_STEPS_BETWEEN = 250
 _VALIDATIONS = 10
+_VALIDATION_SHARE = 0.2
+"""Of the time of a run that is limited by it; where they take longer, there are fewer."""
 
 
 class RunClock:
@@ -38,6 +40,7 @@ class RunClock:
         self._before = 0.0
         self._begin = time.monotonic()
         self._by_time = False
+        self._between = self._every
         self.steps: int | None = self._length.steps if self._length.minutes is None else None
         """Steps of the whole run; None until :meth:`settle`."""
         self.step = 0
@@ -54,15 +57,19 @@ class RunClock:
         if self.steps is not None or self._length.minutes is None:
             return
         seconds = self._length.minutes * 60
-        validations = seconds_a_validation * _VALIDATIONS
         if self._every:
             step = seconds_a_step + seconds_a_validation / self._every
             fitting = int((seconds - seconds_a_validation) / step)
         else:
-            fitting = int((seconds - validations) / seconds_a_step)
+            wanted = max(_VALIDATIONS, int(seconds / seconds_a_step / _MOST_STEPS_BETWEEN))
+            affordable = int(_VALIDATION_SHARE * seconds / max(seconds_a_validation, 1e-9))
+            validations = max(1, min(wanted, affordable))
+            fitting = int((seconds - seconds_a_validation * validations) / seconds_a_step)
         limit = self._length.steps
         self._by_time = limit is None or fitting < limit
         self.steps = max(1, fitting if limit is None else min(fitting, limit))
+        if not self._every:
+            self._between = max(1, -(-self.steps // validations))
 
     def restart(self) -> None:
         """Count seconds from now on: what came before was preparation."""
@@ -87,7 +94,7 @@ class RunClock:
     @property
     def steps_between_validations(self) -> int:
         """Steps from one validation to the next."""
-        return self._every or max(1, min(_MOST_STEPS_BETWEEN, self.total // _VALIDATIONS))
+        return self._between or max(1, min(_MOST_STEPS_BETWEEN, self.total // _VALIDATIONS))
 
     @property
     def validation_is_due(self) -> bool:
@@ -110,12 +117,14 @@ class RunClock:
             "steps": self.steps,
             "seconds": self.seconds,
             "by_time": self._by_time,
+            "between": self._between,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from :meth:`state_dict`."""
         self.step, self.steps = state["step"], state["steps"]
         self._before, self._by_time = state["seconds"], state["by_time"]
+        self._between = state["between"]
         self.restart()
 
 

@@ -205,7 +205,8 @@ class ValidationConfig(_Settings):
     """When the model is scored."""
 
     every: int | None = Field(None, ge=1)
-    """Steps between validations; null: a tenth of the run, at most 250."""
+    """Steps between validations; null: a tenth of the run, at most 250. Where `minutes` limit the
+    run, validations that would take more than a fifth of them are made less often."""
 
 
 class PrecisionConfig(_Settings):

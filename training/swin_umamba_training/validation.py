@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,7 +12,11 @@ from numpy.typing import NDArray
 
 from napari_swin_umamba.errors import InputError, is_out_of_memory
 from napari_swin_umamba.plan import Plan
-from napari_swin_umamba.segmentation import number_objects, output_probabilities, predict_logits
+from napari_swin_umamba.segmentation import (
+    number_objects,
+    output_probabilities,
+    predict_logits_of_many,
+)
 from swin_umamba_training.losses import make_loss
 from swin_umamba_training.metrics import InstanceScore, instance_f1
 from swin_umamba_training.pictures import draw_case
@@ -24,6 +29,8 @@ __all__ = ["ImageScore", "ValidationScores", "Worst", "validate"]
 
 WORST = 4
 """Images that the report shows."""
+_PIXELS = 512 * 512
+"""Of the images that are predicted together."""
 _DRAWS = 1000
 _FEWEST = 3
 """Images from which an interval is drawn; of two, it would say nothing."""
@@ -168,13 +175,18 @@ def validate(
     worst: list[Worst] = []
     problem: Exception | None = None
     try:
-        for index in range(rank(), len(store), world_size()):
-            score, prediction, truth, image = score_image(network, store, index, plan, device, loss)
-            mine.append(score)
-            value = ValidationScores(plan, (score,)).score
-            if len(worst) < WORST or value < worst[-1].score:
-                worst.append(Worst(score.name, value, picture(image, truth, prediction, plan)))
-                worst = sorted(worst, key=lambda item: item.score)[:WORST]
+        for indices in _groups(store, range(rank(), len(store), world_size())):
+            pairs = [store[index] for index in indices]
+            images = [image for image, _ in pairs]
+            predicted = predict_logits_of_many(network, images, plan.patch, device=device)
+            for index, (image, truth), logits in zip(indices, pairs, predicted, strict=True):
+                name = store.samples[index].name
+                score, found = score_image(name, logits, truth, plan, loss)
+                mine.append(score)
+                value = ValidationScores(plan, (score,)).score
+                if len(worst) < WORST or value < worst[-1].score:
+                    worst.append(Worst(name, value, picture(image, truth, found, plan)))
+                    worst = sorted(worst, key=lambda item: item.score)[:WORST]
     except InputError as error:
         problem = error
     finally:
@@ -183,31 +195,45 @@ def validate(
     for _, _, found in shares:
         if found is not None:
             raise found
-    images = sorted((item for share in shares for item in share[0]), key=lambda item: item.name)
+    scores = sorted((item for share in shares for item in share[0]), key=lambda item: item.name)
     seen = sorted((item for share in shares for item in share[1]), key=lambda item: item.score)
-    return ValidationScores(plan, tuple(images), tuple(seen[:WORST]))
+    return ValidationScores(plan, tuple(scores), tuple(seen[:WORST]))
+
+
+def _groups(store: ImageStore, indices: Iterable[int]) -> Iterator[list[int]]:
+    """Neighbours of one size, as many as are predicted at once without holding much in memory."""
+    group: list[int] = []
+    for index in indices:
+        shape = store.samples[index].shape
+        full = len(group) * math.prod(shape) >= _PIXELS
+        if group and (full or shape != store.samples[group[0]].shape):
+            yield group
+            group = []
+        group.append(index)
+    if group:
+        yield group
 
 
 def score_image(
-    network: torch.nn.Module,
-    store: ImageStore,
-    index: int,
+    name: str,
+    logits: NDArray[np.float32],
+    labels: NDArray[np.int32],
     plan: Plan,
-    device: torch.device,
     loss: LossConfig,
-) -> tuple[ImageScore, NDArray[np.integer], NDArray[np.integer], NDArray[np.float32]]:
-    """Score one whole image; returns what was found, what is true, and the image as well.
+) -> tuple[ImageScore, NDArray[np.integer]]:
+    """Score one whole image; returns what was found as well: ``(Y, X)``, classes or objects.
 
     Parameters
     ----------
-    network, store, plan, device, loss
+    name
+        Of the image.
+    logits
+        ``(classes, Y, X)``, as predicted.
+    labels
+        ``(Y, X)``: what is true, see :class:`ImageStore`.
+    plan, loss
         As for :func:`validate`.
-    index
-        Position in the store.
     """
-    image, labels = store[index]
-    with torch.inference_mode():
-        logits = predict_logits(network, image, plan.patch, device=device)
     target = np.asarray(make_target(labels, plan.output), np.int64)
     with torch.inference_mode():
         value = make_loss(loss, plan.output, alone=True)(
@@ -228,10 +254,7 @@ def score_image(
     if plan.numbers_objects:
         predicted = number_objects(probabilities, plan)
         instances = instance_f1(np.where(known, predicted, 0), np.maximum(labels, 0))
-    score = ImageScore(
-        store.samples[index].name, float(value), tuple(overlap), tuple(size), instances
-    )
-    return score, predicted, labels, image
+    return ImageScore(name, float(value), tuple(overlap), tuple(size), instances), predicted
 
 
 def is_about_numbers(error: InputError) -> bool:
