@@ -28,7 +28,7 @@ from swin_umamba_training.recorder import RunRecorder
 from swin_umamba_training.report import Provenance
 from swin_umamba_training.run_folder import RunFolder
 from swin_umamba_training.sampling import patch_loader
-from swin_umamba_training.validation import ValidationScores, validate
+from swin_umamba_training.validation import ValidationScores, size_groups, validate
 
 __all__ = ["TrainingRun"]
 
@@ -253,14 +253,18 @@ class TrainingRun:
         return sum(durations[1:]) / len(durations[1:])
 
     def _time_validation(self) -> float:
-        """Seconds of a validation, by one of its images."""
-        if not len(self._validation):
+        """Seconds of a validation, by some of its images."""
+        count = len(self._validation)
+        if not count:
             return 0.0
-        begin = time.perf_counter()
-        one = self._validation.only(len(self._validation) // 2)
+        group = next(size_groups(self._validation, range(count // 2, count)))
         config, plan = self._config, self._start.plan
-        validate(self._start.network, one, plan, self._device, config.recipe.loss)
-        return (time.perf_counter() - begin) * -(-len(self._validation) // config.world_size)
+        some = self._validation.part([self._validation.samples[index] for index in group])
+        for store in (some.only(0), some):  # the first one reads and compiles
+            begin = time.perf_counter()
+            validate(self._start.network, store, plan, self._device, config.recipe.loss)
+        share = -(-count // config.world_size) / len(group)
+        return (time.perf_counter() - begin) * share
 
 
 def _describe(config: TrainConfig, dataset: Dataset, start: Start, parts: Parts) -> Model:

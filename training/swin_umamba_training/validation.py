@@ -25,7 +25,7 @@ from swin_umamba_training.recipe import LossConfig
 from swin_umamba_training.sampling import ImageStore
 from swin_umamba_training.targets import IGNORE, make_target
 
-__all__ = ["ImageScore", "ValidationScores", "Worst", "validate"]
+__all__ = ["ImageScore", "ValidationScores", "Worst", "size_groups", "validate"]
 
 WORST = 4
 """Images that the report shows."""
@@ -175,7 +175,7 @@ def validate(
     worst: list[Worst] = []
     problem: Exception | None = None
     try:
-        for indices in _groups(store, range(rank(), len(store), world_size())):
+        for indices in size_groups(store, range(rank(), len(store), world_size())):
             pairs = [store[index] for index in indices]
             images = [image for image, _ in pairs]
             predicted = predict_logits_of_many(network, images, plan.patch, device=device)
@@ -200,8 +200,16 @@ def validate(
     return ValidationScores(plan, tuple(scores), tuple(seen[:WORST]))
 
 
-def _groups(store: ImageStore, indices: Iterable[int]) -> Iterator[list[int]]:
-    """Neighbours of one size, as many as are predicted at once without holding much in memory."""
+def size_groups(store: ImageStore, indices: Iterable[int]) -> Iterator[list[int]]:
+    """Neighbours of one size: what is predicted together.
+
+    Parameters
+    ----------
+    store
+        The images.
+    indices
+        Their positions; those of a volume follow each other.
+    """
     group: list[int] = []
     for index in indices:
         shape = store.samples[index].shape

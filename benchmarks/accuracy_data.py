@@ -1,0 +1,140 @@
+"""Data sets of the accuracy benchmark, made from the public ones as they are published."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel
+import numpy as np
+
+__all__ = ["EXPERIMENTS", "Prepared", "prepare"]
+
+STROKES = 0.05
+"""Share of a slice's pixels that the simulated annotator paints."""
+_LENGTH, _WIDTH = 12, 2  # of a stroke, in pixels
+_IGNORE = 3
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What one run is trained on and scored by."""
+
+    dataset: Path
+    """For ``swin-umamba train``."""
+    held_out: tuple[str, ...]
+    """Validation cases: never trained on, they choose the best moment and are scored."""
+    inputs: tuple[Path, ...]
+    """Files of the held-out images, for ``swin-umamba segment``."""
+    truth: Path
+    """Folder with their true labels, and with nothing else."""
+    scoring: tuple[str, ...]
+    """Flags of ``swin-umamba evaluate``."""
+
+
+def prepare(experiment: str, data: Path, folder: Path) -> Prepared:
+    """Make the data set of an experiment.
+
+    Parameters
+    ----------
+    experiment
+        One of :data:`EXPERIMENTS`.
+    data
+        Folder that holds ``hippocampus``.
+    folder
+        New; for what has to be written.
+    """
+    return EXPERIMENTS[experiment](data, folder)
+
+
+def _hippocampus(data: Path, folder: Path, strokes: bool = False) -> Prepared:
+    """Decathlon task 4 with the split that lies beside it: 182 volumes, 26 held out."""
+    source = data / "hippocampus"
+    split = json.loads((source / "splits.json").read_text())[0]
+    target = folder / "Dataset004_Hippocampus"
+    for part in ("imagesTr", "labelsTr"):
+        (target / part).mkdir(parents=True)
+    description = json.loads((source / "dataset.json").read_text())
+    if strokes:
+        description["labels"]["ignore"] = _IGNORE
+    (target / "dataset.json").write_text(json.dumps(description))
+    for image in sorted((source / "imagesTr").glob("*.nii.gz")):
+        shutil.copyfile(image, target / "imagesTr" / image.name)
+    truth = folder / "truth"
+    truth.mkdir()
+    for label in sorted((source / "labelsTr").glob("*.nii.gz")):
+        case = label.name.removesuffix(".nii.gz")
+        if case in split["val"]:
+            shutil.copyfile(label, truth / label.name)
+        if strokes and case in split["train"]:
+            _write_strokes(label, target / "labelsTr" / label.name)
+        else:
+            shutil.copyfile(label, target / "labelsTr" / label.name)
+    return Prepared(
+        target,
+        tuple(split["val"]),
+        tuple(target / "imagesTr" / f"{case}_0000.nii.gz" for case in split["val"]),
+        truth,
+        ("--metric", "dsc", "--classes", "2"),
+    )
+
+
+def _write_strokes(source: Path, target: Path) -> None:
+    """Replace the labels of a volume by strokes on every slice; the rest is unknown."""
+    image = nibabel.load(source)
+    labels = np.asarray(image.dataobj).round().astype(np.uint8)
+    seed = int.from_bytes(source.name.encode()) % 2**32
+    rng = np.random.default_rng(seed)
+    painted = np.full_like(labels, _IGNORE)
+    for index in range(labels.shape[2]):
+        painted[:, :, index] = draw_strokes(labels[:, :, index], rng)
+    nibabel.save(nibabel.Nifti1Image(painted, image.affine), target)
+
+
+def draw_strokes(truth: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Paint short lines inside each class in turn until enough of the slice is painted.
+
+    Parameters
+    ----------
+    truth
+        ``(Y, X)``, classes.
+    rng
+        Draws where strokes begin and where they go.
+
+    Returns
+    -------
+    np.ndarray
+        Classes where painted, elsewhere the ignored label.
+    """
+    painted = np.full_like(truth, _IGNORE)
+    budget = round(STROKES * truth.size)
+    classes = np.unique(truth)
+    turn = 0
+    while budget > 0:
+        number = classes[turn % len(classes)]
+        turn += 1
+        rows, columns = np.nonzero((truth == number) & (painted == _IGNORE))
+        if not len(rows):
+            continue
+        start = rng.integers(len(rows))
+        angle = rng.uniform(0, 2 * np.pi)
+        steps = np.arange(_LENGTH)[:, None, None]
+        brush = np.indices((_WIDTH, _WIDTH)).reshape(2, 1, -1)
+        row = (rows[start] + steps * np.sin(angle) + brush[0]).round().astype(int).ravel()
+        column = (columns[start] + steps * np.cos(angle) + brush[1]).round().astype(int).ravel()
+        inside = (row >= 0) & (row < truth.shape[0]) & (column >= 0) & (column < truth.shape[1])
+        for place in zip(row[inside], column[inside], strict=True):
+            if truth[place] != number:
+                break  # the annotator stops at the border
+            if painted[place] == _IGNORE and budget > 0:
+                painted[place] = number
+                budget -= 1
+    return painted
+
+
+EXPERIMENTS = {
+    "hippocampus": _hippocampus,
+    "hippocampus-strokes": lambda data, folder: _hippocampus(data, folder, strokes=True),
+}
