@@ -22,7 +22,7 @@ from swin_umamba_training.optimization import (
     relative_rate,
     set_frozen,
 )
-from swin_umamba_training.recipe import (
+from swin_umamba_training.recipe_files import (
     apply_overrides,
     bundled_recipes,
     load_recipe,

@@ -17,7 +17,7 @@ from swin_umamba_training.checkpointing import load_state
 from swin_umamba_training.config import make_config
 from swin_umamba_training.events import EventLog
 from swin_umamba_training.module import SegmentationModule, TrainingDiverged
-from swin_umamba_training.recipe import load_recipe
+from swin_umamba_training.recipe_files import load_recipe
 from swin_umamba_training.sampling import PatchDataset
 from swin_umamba_training.train import train
 from swin_umamba_training.validation import ValidationScores

@@ -9,13 +9,8 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from napari_swin_umamba.errors import InputError, shown
-from swin_umamba_training.recipe import (
-    MAX_STEPS,
-    AugmentationConfig,
-    Recipe,
-    build_recipe,
-    load_recipe,
-)
+from swin_umamba_training.recipe import MAX_STEPS, AugmentationConfig, Recipe
+from swin_umamba_training.recipe_files import build_recipe, load_recipe
 
 __all__ = ["AugmentationConfig", "TrainConfig", "make_config"]
 

@@ -12,7 +12,7 @@ from napari_swin_umamba.plan import Plan
 from swin_umamba_training.config import TrainConfig
 from swin_umamba_training.data.preparing import name_spans
 from swin_umamba_training.data.splitting import Parts
-from swin_umamba_training.recipe import recipe_to_yaml
+from swin_umamba_training.recipe_files import recipe_to_yaml
 from swin_umamba_training.validation import Worst
 
 __all__ = ["Provenance", "write_report"]

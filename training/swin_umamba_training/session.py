@@ -3,39 +3,32 @@
 from __future__ import annotations
 
 import os
-import time
 from typing import Any
 
 import lightning
 import torch
-from pydantic import JsonValue
 
-from napari_swin_umamba.checkpoints import Model, ModelInfo
 from napari_swin_umamba.errors import InputError
 from napari_swin_umamba.plan import PATCH_MULTIPLE
 from swin_umamba_training.checkpointing import load_state
 from swin_umamba_training.clock import RunClock
 from swin_umamba_training.config import TrainConfig
-from swin_umamba_training.data.preparing import describe_data
 from swin_umamba_training.data.slice_store import ImageStore
 from swin_umamba_training.data.splitting import Parts
 from swin_umamba_training.dataset import Dataset
+from swin_umamba_training.describing import describe_model
 from swin_umamba_training.module import SegmentationModule, TrainingDiverged
 from swin_umamba_training.planning import Start, class_ids
 from swin_umamba_training.provenance import describe_environment
 from swin_umamba_training.ranks import broadcast, is_main_process
 from swin_umamba_training.recorder import RunRecorder
+from swin_umamba_training.rehearsal import time_steps, time_validation
 from swin_umamba_training.report import Provenance
 from swin_umamba_training.run_folder import RunFolder
 from swin_umamba_training.sampling import patch_loader
-from swin_umamba_training.validation import ValidationScores, size_groups, validate
+from swin_umamba_training.validation import ValidationScores, validate
 
 __all__ = ["TrainingRun"]
-
-_REHEARSALS = 8
-"""Steps that are timed at most to turn minutes into steps."""
-_REHEARSAL_SHARE = 0.03
-"""Share of the time that they may take."""
 
 
 class TrainingRun:
@@ -88,7 +81,7 @@ class TrainingRun:
             folder,
             self.clock,
             config,
-            _describe(config, dataset, start, parts),
+            describe_model(config, dataset, start, parts),
             self._validate if len(self._validation) else None,
             Provenance(
                 parts,
@@ -140,14 +133,12 @@ class TrainingRun:
     def _tell_slices(self, done: int, total: int, case: str) -> None:
         self._tell("slices", done=done, total=total, case=case)
 
+    def _score(self, images: ImageStore) -> ValidationScores:
+        loss = self._config.recipe.loss
+        return validate(self._start.network, images, self._start.plan, self._device, loss)
+
     def _validate(self) -> ValidationScores:
-        return validate(
-            self._start.network,
-            self._validation,
-            self._start.plan,
-            self._device,
-            self._config.recipe.loss,
-        )
+        return self._score(self._validation)
 
     def _load(self) -> None:
         state = load_state(self._folder.last)
@@ -228,65 +219,14 @@ class TrainingRun:
 
     def _rehearse(self) -> None:
         """Compile what is compiled at first use, and time steps where minutes become steps."""
+        config, plan, device = self._config, self._start.plan, self._device
         if self.clock.steps is None:
-            self._timing = (self._time_step(), self._time_validation())
-        elif self._device.type == "cpu":  # compiling can take half a minute, and is no training
-            plan = self._start.plan
+            assert config.minutes is not None
+            batches = patch_loader(self._training, plan, config)
+            self._timing = (
+                time_steps(self._module, batches, device, config.minutes),
+                time_validation(self._score, self._validation),
+            )
+        elif device.type == "cpu":  # compiling can take half a minute, and is no training
             blank = torch.zeros(1, plan.in_channels, PATCH_MULTIPLE, PATCH_MULTIPLE)
             self._module.rehearse(blank)
-
-    def _time_step(self) -> float:
-        """Seconds of a step, its patches included."""
-        assert self._config.minutes is not None
-        durations: list[float] = []
-        begin = time.perf_counter()
-        for images, _ in patch_loader(self._training, self._start.plan, self._config):
-            self._module.rehearse(images.to(self._device))
-            if self._device.type == "cuda":
-                torch.cuda.synchronize(self._device)
-            durations.append(time.perf_counter() - begin)
-            begin = time.perf_counter()
-            spent = sum(durations[1:])  # the first one compiles and reads
-            enough = len(durations) > 2 and spent > _REHEARSAL_SHARE * self._config.minutes * 60
-            if enough or len(durations) > _REHEARSALS:
-                break
-        return sum(durations[1:]) / len(durations[1:])
-
-    def _time_validation(self) -> float:
-        """Seconds of a validation, by some of its images."""
-        count = len(self._validation)
-        if not count:
-            return 0.0
-        group = next(size_groups(self._validation, range(count // 2, count)))
-        config, plan = self._config, self._start.plan
-        some = self._validation.part([self._validation.samples[index] for index in group])
-        for store in (some.only(0), some):  # the first one reads and compiles
-            begin = time.perf_counter()
-            validate(self._start.network, store, plan, self._device, config.recipe.loss)
-        share = -(-count // config.world_size) / len(group)
-        return (time.perf_counter() - begin) * share
-
-
-def _describe(config: TrainConfig, dataset: Dataset, start: Start, parts: Parts) -> Model:
-    """The model as it will be saved: its network is the one in training."""
-    training: dict[str, JsonValue] = {
-        "images": len(parts[0]),
-        **describe_data(dataset, parts, config, start.plan),
-        "init": config.init,
-        "recipe": config.recipe.name,
-        "seed": config.seed,
-        "batch": config.batch,
-        "learning_rate": config.peak_learning_rate(start.plan.architecture),
-        "steps": config.recipe.length.steps,
-        "minutes": config.minutes,
-    }
-    if start.origin:
-        training["init_weights"] = start.origin
-    info = ModelInfo(data=dataset.path.resolve().name, training=training)
-    return Model(start.network, start.plan, _model_name(config), info)
-
-
-def _model_name(config: TrainConfig) -> str:
-    """Name of the run's folder, without what a model name may not hold."""
-    name = "".join(c if c.isalnum() or c in " .+-_" else "-" for c in config.run.resolve().name)
-    return name.strip(" .+-")[:80] or "model"

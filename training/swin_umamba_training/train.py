@@ -24,7 +24,7 @@ from swin_umamba_training.dataset import check_objects, scan_dataset
 from swin_umamba_training.events import EventLog, OnEvent
 from swin_umamba_training.planning import check_architecture, prepare_start
 from swin_umamba_training.ranks import is_main_process
-from swin_umamba_training.recipe import recipe_to_yaml
+from swin_umamba_training.recipe_files import recipe_to_yaml
 from swin_umamba_training.run_folder import RunFolder
 from swin_umamba_training.session import TrainingRun
 

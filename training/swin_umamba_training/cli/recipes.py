@@ -36,7 +36,7 @@ app = typer.Typer(
 @user_errors
 def list_recipes(json: JsonOption = False) -> None:
     """List the recipes that come with the program."""
-    from swin_umamba_training.recipe import bundled_recipes, load_recipe
+    from swin_umamba_training.recipe_files import bundled_recipes, load_recipe
 
     recipes = [load_recipe(name) for name in bundled_recipes()]
     if json:
@@ -57,7 +57,7 @@ def show(
     json: JsonOption = False,
 ) -> None:
     """Print a recipe, complete and explained, as a file that --recipe takes."""
-    from swin_umamba_training.recipe import load_recipe, recipe_to_yaml
+    from swin_umamba_training.recipe_files import load_recipe, recipe_to_yaml
 
     loaded = load_recipe(recipe)
     if json:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from napari_swin_umamba.errors import InputError
 from swin_umamba_training.cli.data import print_problems
@@ -18,13 +17,13 @@ from swin_umamba_training.cli.shared import (
     AcceptHashOption,
     DeviceOption,
     JsonOption,
-    console,
     output_path,
     print_json,
     print_line,
     report_error,
     user_errors,
 )
+from swin_umamba_training.cli.train_progress import TrainingProgress
 
 if TYPE_CHECKING:
     from swin_umamba_training.events import OnEvent
@@ -199,7 +198,7 @@ def train(
     """Train a model on annotated images or volumes."""
     from swin_umamba_training.config import make_config
     from swin_umamba_training.ranks import is_main_process
-    from swin_umamba_training.recipe import apply_overrides
+    from swin_umamba_training.recipe_files import apply_overrides
 
     if resume:
         _refuse_changes(context)
@@ -290,90 +289,3 @@ def _parse_patch(text: str | None) -> tuple[int, int] | None:
         raise InputError(f"--patch: give one number or HEIGHTxWIDTH, not '{text}'")
     height, width = sizes.groups()
     return int(height), int(width or height)
-
-
-class TrainingProgress:
-    """Shows the events of a run as a progress bar and a line for each validation."""
-
-    def __init__(self) -> None:
-        self._console = console()
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.percentage:>3.0f} %"),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[status]}"),
-            console=self._console,
-            disable=not self._console.is_terminal,  # a log file gets lines, no bars
-        )
-        self._task = TaskID(0)
-
-    def __enter__(self) -> TrainingProgress:
-        self._progress.start()
-        self._task = self._progress.add_task("reading the data set", total=None, status="")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def on_event(self, event: dict[str, Any]) -> None:
-        """Show an event; see :mod:`swin_umamba_training.events`."""
-        kind = event["event"]
-        if kind == "start":
-            self._print_start(event)
-        elif kind == "slices":
-            status = f"{event['case']} ({event['done']} of {event['total']})"
-            self._progress.update(self._task, description="preparing slices", status=status)
-        elif kind == "download":
-            self._show_download(event)
-        elif kind == "step":
-            status = f"step {event['step']:,}  loss {event['loss']:.3f}"
-            self._progress.update(self._task, completed=event["progress"], status=status)
-        elif kind == "trouble":
-            self._console.print(f"step {event['step']:,}: {event['message']}", markup=False)
-        elif kind == "validation":
-            self._console.print(_validation_line(event), markup=False)
-        elif kind == "done":
-            self._progress.update(self._task, completed=1.0)
-            ending = _ENDINGS.get(event["reason"], "")
-            self._console.print(f"{event['step']:,} steps in {event['seconds']:.0f} s{ending}")
-
-    def _show_download(self, event: dict[str, Any]) -> None:
-        if event["note"]:
-            self._console.print(event["note"], markup=False)
-        done, total = event["done"], event["total"]
-        status = f"{done / 1e6:.0f} of {total / 1e6:.0f} MB"
-        name = "downloading weights"
-        self._progress.update(
-            self._task, total=total, completed=done, description=name, status=status
-        )
-
-    def _print_start(self, event: dict[str, Any]) -> None:
-        height, width = event["patch"]
-        self._console.print(
-            f"{event['arch']} on {event['device']}: {event['training_images']} training and "
-            f"{event['validation_images']} validation images; classes "
-            f"{', '.join(event['classes'])}; recipe {event['recipe']}: {event['steps']:,} steps of "
-            f"{event['batch']} patches of {height} x {width}, {event['precision']}",
-            markup=False,
-        )
-        if event["resumed"]:
-            self._console.print(f"goes on after step {event['resumed']:,}")
-        for note in event["notes"]:
-            self._console.print(f"note: {note}", markup=False)
-        self._progress.update(
-            self._task, total=1.0, completed=0.0, description="training", status=""
-        )
-
-
-_ENDINGS = {"stopped": ", stopped as asked", "early": ", stopped: it got no better any more"}
-
-
-def _validation_line(event: dict[str, Any]) -> str:
-    line = f"step {event['step']:>6,}  loss {event['loss']:.3f}"
-    if "score" in event:
-        scores = "  ".join(f"{name} {value:.3f}" for name, value in event["dice"].items())
-        line += f"  validation {event['val_loss']:.3f}  Dice: {scores}"
-    if "f1" in event:
-        line += f"  F1 {event['f1']:.3f}"
-    return line + ("  (best so far)" if event["best"] else "")
