@@ -56,7 +56,7 @@ class LayerView:
 
 
 def view_of_layer(layer: Any, dims: Any) -> LayerView:
-    """Describe a napari image layer as the viewer shows it.
+    """Describe a napari layer of an image or of labels as the viewer shows it.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def view_of_layer(layer: Any, dims: Any) -> LayerView:
         name=layer.name,
         shape=shape,
         dtype=np.dtype(data.dtype),
-        colours=int(data.shape[-1]) if layer.rgb else 0,
+        colours=int(data.shape[-1]) if getattr(layer, "rgb", False) else 0,
         axis_labels=tuple(layer.axis_labels),
         spacing=tuple(float(step) for step in np.linalg.norm(matrix[:ndim, :ndim], axis=0)),
         units=tuple(str(unit) for unit in layer.units),

@@ -18,6 +18,8 @@ _FOLDER = "segment/model_folder"
 _IMAGE = "segment/image"
 _FOLLOW = "segment/follow"
 _OPTIONS = "segment/options"
+_PROJECTS = "annotate/projects"
+_MOST_PROJECTS = 8
 _REMEMBERED = ("mirror", "overlap", "device", "resample", "probabilities")
 
 
@@ -80,6 +82,19 @@ class Settings:
     def remember_follow(self, on: bool) -> None:
         """Store whether previews follow the slider."""
         self._store.setValue(_FOLLOW, on)
+
+    @property
+    def recent_projects(self) -> list[str]:
+        """Folders of annotation projects, the one opened last first."""
+        stored = self._store.value(_PROJECTS)
+        if isinstance(stored, str):  # how Qt reads back a list of one
+            return [stored]
+        return [str(path) for path in stored or []]
+
+    def remember_project(self, folder: Path) -> None:
+        """Put a project first among those remembered."""
+        others = [path for path in self.recent_projects if path != str(folder)]
+        self._store.setValue(_PROJECTS, [str(folder), *others][:_MOST_PROJECTS])
 
     def options(self, default: SegmentOptions) -> SegmentOptions:
         """Return the options set last in the dock; `default` for what nobody has set."""

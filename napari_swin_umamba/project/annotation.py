@@ -66,6 +66,10 @@ class Annotation:
         """Slices that teach something: painted or complete, in order."""
         return tuple(sorted({*self.painted(), *self.complete()}))
 
+    def file(self, position: Position) -> Path:
+        """Where a slice lies once it is painted."""
+        return self._file(position, _SUFFIX)
+
     def read(self, position: Position) -> np.ndarray:
         """Read one slice as painted.
 

@@ -1,0 +1,131 @@
+"""The Labels layer that is painted on, and what is heard of it: every change, whoever made it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+from napari.layers import Image, Labels
+
+from napari_swin_umamba.plugin.annotate.image_files import kept_axes
+from napari_swin_umamba.plugin.annotate.looks import OPACITY, layer_looks
+from napari_swin_umamba.plugin.annotate.stored_annotation import StoredAnnotation
+from napari_swin_umamba.plugin.annotate.touched import touched_slices
+from napari_swin_umamba.plugin.transform import move_layer, result_transform
+from napari_swin_umamba.project import BACKGROUND, FIRST_CLASS, Settings
+from napari_swin_umamba.project.annotation import Position
+
+__all__ = ["MARK", "AnnotationLayer", "is_annotation"]
+
+MARK = "napari-swin-umamba-annotation"
+"""Key in a layer's metadata: the id of the image that is annotated."""
+_TRANSFORM_EVENTS = ("affine", "rotate", "scale", "shear", "translate", "units")
+
+
+def is_annotation(layer: Any) -> bool:
+    """Whether a layer is an annotation of a project."""
+    return isinstance(layer, Labels) and MARK in layer.metadata
+
+
+class AnnotationLayer:
+    """A Labels layer that lies on an image, follows it, and tells which slices changed.
+
+    Parameters
+    ----------
+    image_layer
+        What is annotated.
+    data
+        What was painted so far.
+    stored
+        The files behind it.
+    settings
+        Of the project.
+    on_change
+        Called with the slices that changed, at the end of each stroke, undo and the like; with
+        None if that is not known.
+    read_only
+        Nothing can be painted.
+    """
+
+    def __init__(
+        self,
+        image_layer: Image,
+        data: np.ndarray,
+        stored: StoredAnnotation,
+        settings: Settings,
+        on_change: Callable[[Iterable[Position] | None], None],
+        read_only: bool = False,
+    ) -> None:
+        self.image_layer = image_layer
+        self.stored = stored
+        self.on_change = on_change
+        self._kept = kept_axes(image_layer, stored.image)
+        self.layer = Labels(
+            data,
+            name=f"{stored.image.name} – annotation",
+            metadata={MARK: stored.image.id},
+            opacity=OPACITY,
+            **result_transform(image_layer, self._kept),
+            **layer_looks(settings),
+        )
+        self.layer.editable = not read_only
+        self.layer.selected_label = FIRST_CLASS if settings.classes else BACKGROUND
+        self.data: Any = self.layer.data
+        """The array that is saved: the layer's, unless a person gave the layer another size."""
+        self._tops = self._history_tops()
+        events = self.layer.events
+        events.paint.connect(self._on_paint)
+        events.set_data.connect(self._on_shown_anew)
+        events.data.connect(self._on_data)
+        for name in _TRANSFORM_EVENTS:
+            getattr(image_layer.events, name).connect(self._on_image_moved)
+
+    @property
+    def fits(self) -> bool:
+        """Whether the layer holds an annotation of this image; not if it got other data."""
+        data = self.layer.data
+        whole = np.dtype(getattr(data, "dtype", "O")).kind in "bui"
+        return whole and tuple(getattr(data, "shape", ())) == self.stored.image.label_shape
+
+    def disconnect(self) -> None:
+        """Hear no more."""
+        self.layer.events.paint.disconnect(self._on_paint)
+        self.layer.events.set_data.disconnect(self._on_shown_anew)
+        self.layer.events.data.disconnect(self._on_data)
+        for name in _TRANSFORM_EVENTS:
+            getattr(self.image_layer.events, name).disconnect(self._on_image_moved)
+
+    def _on_paint(self, event: Any) -> None:
+        self._tops = self._history_tops()
+        self.on_change(touched_slices(self.stored.image, event.value))
+
+    def _on_shown_anew(self, _event: Any) -> None:
+        """Undo and redo tell nobody, but the layer is drawn anew and its history is another."""
+        tops = self._history_tops()
+        if tops == self._tops:
+            self.on_change(())  # perhaps a program wrote into the array: the slice shown tells
+            return
+        self._tops = tops
+        changed: set[Position] = set()
+        for name in ("_undo_history", "_redo_history"):
+            for item in list(getattr(self.layer, name, ()))[-1:]:
+                changed |= touched_slices(self.stored.image, item)
+        self.on_change(changed)
+
+    def _on_data(self, _event: Any) -> None:
+        """Another array: all of it may differ."""
+        if self.fits:
+            self.data = self.layer.data
+        self.on_change(None)
+
+    def _on_image_moved(self, _event: Any) -> None:
+        move_layer(self.layer, result_transform(self.image_layer, self._kept))
+
+    def _history_tops(self) -> tuple[int, ...]:
+        """What undo and redo would do next, by identity; napari's own, so it may not be there."""
+        tops = []
+        for name in ("_undo_history", "_redo_history"):
+            history = getattr(self.layer, name, None)
+            tops += [len(history), id(history[-1])] if history else [0, 0]
+        return tuple(tops)

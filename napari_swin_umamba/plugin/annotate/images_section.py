@@ -1,0 +1,301 @@
+"""The images of the project, how far each is annotated, and *Add…*."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QFileDialog,
+    QHBoxLayout,
+    QListWidget,
+    QListWidgetItem,
+    QMenu,
+    QMessageBox,
+    QToolButton,
+)
+
+from napari_swin_umamba.errors import InputError
+from napari_swin_umamba.images import stem_of
+from napari_swin_umamba.plugin.annotate.adding import Added, ToAdd, add_images, layer_to_add
+from napari_swin_umamba.plugin.annotate.image_files import layer_fits
+from napari_swin_umamba.plugin.annotate.open_project import OpenProject
+from napari_swin_umamba.plugin.annotate.section import READ_ONLY, Section
+from napari_swin_umamba.plugin.image_combo import is_image
+from napari_swin_umamba.plugin.parts import MENU_STYLE, WrappedLabel, set_blocked
+from napari_swin_umamba.plugin.runner import Runner
+from napari_swin_umamba.plugin.words import count, sentence
+from napari_swin_umamba.plugin.worker import Failure, Progress
+from napari_swin_umamba.project import ImageReference
+
+__all__ = ["ImagesSection"]
+
+_ID = Qt.ItemDataRole.UserRole
+_ROWS_SHOWN = 5
+
+
+class ImagesSection(Section):
+    """Lists images; a click opens one."""
+
+    def __init__(self, opened: OpenProject) -> None:
+        super().__init__("Images")
+        self._opened = opened
+        self.list = QListWidget()
+        self.list.setToolTip("Click an image to open it and what was painted on it.")
+        self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.list.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        self.add_button = QToolButton()
+        self.add_button.setText("Add images ▾")
+        self.add_button.setStyleSheet(MENU_STYLE)
+        self.add_button.setToolTip("Adds images that are open in napari, or from files.")
+        self.add_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.menu = QMenu(self.add_button)
+        self.menu.setToolTipsVisible(True)
+        self.menu.aboutToShow.connect(self.fill_menu)
+        self.add_button.setMenu(self.menu)
+        self.status = WrappedLabel()
+        row = QHBoxLayout()
+        row.addWidget(self.add_button)
+        row.addWidget(self.status, stretch=1)
+        self.add(self.list)
+        self.rows.addLayout(row)
+        self.add(self.notice)
+        self._lost = ""
+        self._runner = Runner(self)
+        self._runner.progress.connect(self._show_progress)
+        self._runner.ended.connect(self._on_added)
+        self.list.itemClicked.connect(self._on_clicked)
+        self.list.itemActivated.connect(self._on_clicked)
+        self.notice.remedy_clicked.connect(self._apply_remedy)
+        opened.changed.connect(self.refresh)
+        opened.annotated.connect(self._on_annotated)
+        opened.misfit.connect(self._on_misfit)
+        opened.images.opening.connect(self._on_opening)
+        opened.images.shown.connect(self._on_shown)
+        opened.images.failed.connect(self._on_failed)
+        opened.images.lost.connect(self._on_lost)
+        opened.closed.connect(self._runner.abandon)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """List the images anew."""
+        opened = self._opened
+        self.list.clear()
+        for image in opened.project.images:
+            item = QListWidgetItem(self._words(image))
+            item.setData(_ID, image.id)
+            item.setToolTip("\n".join(file.path for file in image.files))
+            self.list.addItem(item)
+        number = self.list.count()
+        row = self.list.sizeHintForRow(0) if number else 0
+        self.list.setFixedHeight(max(1, min(number, _ROWS_SHOWN)) * row + 6)
+        self.list.setVisible(number > 0)
+        self._select(opened.images.current)
+        set_blocked(self.add_button, READ_ONLY if opened.read_only else None)
+        if not number and not self._runner.running:
+            self.status.setText("No images yet.")
+
+    def fill_menu(self) -> None:
+        """Bring the menu up to date: the images open in napari, and files."""
+        self.menu.clear()
+        known = [image.image_layer for image in self._opened.images.all]
+        layers = [
+            layer for layer in self._opened.viewer.layers if is_image(layer) and layer not in known
+        ]
+        for layer in reversed(layers):
+            action = self.menu.addAction(f"“{layer.name}”, which is open")
+            assert action is not None
+            action.triggered.connect(partial(self._add_layer, layer))
+        if layers:
+            self.menu.addSeparator()
+        files = self.menu.addAction("Image files…")
+        assert files is not None
+        files.triggered.connect(self._ask_for_files)
+
+    def add_layers(self, layers: Sequence[Any]) -> None:
+        """Add images that are open in napari."""
+        wanted, problems = [], []
+        for layer in layers:
+            try:
+                wanted.append(layer_to_add(layer))
+            except InputError as error:
+                problems.append(str(error))
+        if problems:
+            self.notice.say("error", "\n".join(sentence(problem) for problem in problems))
+        self._begin(wanted)
+
+    def add_files(self, files: Sequence[Path]) -> None:
+        """Add images from files, each an image of its own."""
+        self._begin([ToAdd(stem_of(file), (file,)) for file in files])
+
+    def _add_layer(self, layer: Any, _checked: bool = False) -> None:
+        self.add_layers([layer])
+
+    def _begin(self, wanted: list[ToAdd]) -> None:
+        if not wanted or self._runner.running or self._opened.read_only:
+            return
+        copy = self._copies(any(one.files for one in wanted))
+        if copy is None:
+            return
+        self.notice.clear()
+        set_blocked(self.add_button, "Wait until the images are added.")
+        self._runner.start(partial(add_images, self._opened.project, wanted, copy))
+
+    def _copies(self, files: bool) -> bool | None:
+        """Whether files are copied into the project: asked once; None: neither."""
+        session = self._opened.session
+        if session.copy_files is None and files:
+            session.copy_files = ask_whether_to_copy(self)
+        return session.copy_files if files else False
+
+    def _show_progress(self, progress: Progress) -> None:
+        self.status.setText(progress.text)
+
+    def _on_added(self, outcome: Any) -> None:
+        self.status.setText("")
+        set_blocked(self.add_button, None)
+        if isinstance(outcome, Failure):
+            self.notice.say("error", outcome.message, outcome.details)
+        elif isinstance(outcome, Added):
+            if outcome.problems:
+                text = "\n".join(sentence(problem) for problem in outcome.problems)
+                self.notice.say("error", text)
+            self._opened.tell_changed()
+            if outcome.images:
+                image, layer = outcome.images[0]
+                usable = layer is not None and layer in self._opened.viewer.layers
+                fits = usable and layer_fits(layer, image)
+                if usable and not fits:
+                    layer.visible = False
+                self._opened.images.show(image.id, layer if fits else None)
+
+    def _ask_for_files(self) -> None:
+        files, _ = QFileDialog.getOpenFileNames(self, "Add images")
+        self.add_files([Path(file) for file in files])
+
+    def _on_clicked(self, item: QListWidgetItem) -> None:
+        image_id = item.data(_ID)
+        images = self._opened.images
+        if image_id != images.current or self._opened.image_layer(image_id) is None:
+            self.notice.clear()
+            images.show(image_id)
+
+    def _on_opening(self, image_id: str) -> None:
+        self._select(image_id)
+        self.status.setText(f"Opening “{self._opened.project.image(image_id).name}”…")
+
+    def _on_shown(self, image_id: str) -> None:
+        self.status.setText("")
+        self._select(image_id)
+        image = self._opened.images.get(image_id)
+        damaged = image.annotation.stored.damaged if image is not None else {}
+        if damaged:
+            self.notice.say(
+                "warning",
+                f"{count(len(damaged), 'painted slice')} cannot be read and seem empty: "
+                f"{sentence(next(iter(damaged.values())))} The files stay; one that you paint over "
+                "is kept with .damaged behind its name.",
+            )
+
+    def _on_failed(self, image_id: str, why: str) -> None:
+        self.status.setText("")
+        self._lost = image_id
+        gone = "not there any more" in why
+        self.notice.say("error", sentence(why), remedy="Look in a folder…" if gone else "Try again")
+        self._select(self._opened.images.current)
+
+    def _on_lost(self, what: str) -> None:
+        self._lost = self._current_of_list()
+        self.notice.say(
+            "hint",
+            f"The {what} layer was removed from the window. "
+            + ("What was painted is saved." if what == "annotation" else ""),
+            remedy="Show it again",
+        )
+
+    def _on_misfit(self, image_id: str) -> None:
+        self._lost = image_id
+        self.notice.say(
+            "error",
+            "The annotation layer got data of another size or type, which cannot be saved as this "
+            "image's annotation. What was painted before is saved.",
+            remedy="Show what is saved",
+        )
+
+    def _apply_remedy(self) -> None:
+        words = self.notice.remedy_button.text()
+        self.notice.clear()
+        if words == "Show what is saved":
+            self._opened.images.read_again(self._lost)
+        elif words == "Look in a folder…":
+            folder = QFileDialog.getExistingDirectory(self, "Where is the image now?")
+            if folder:
+                self.look_in(Path(folder))
+        else:
+            self._opened.images.show(self._lost)
+
+    def look_in(self, folder: Path) -> None:
+        """Look for the files of the image that could not be opened in a folder."""
+        try:
+            if not self._opened.read_only:
+                self._opened.project.move_files(self._lost, [folder])
+        except InputError as error:
+            self._on_failed(self._lost, str(error))
+            return
+        self._opened.images.show(self._lost)
+
+    def _on_annotated(self, image_id: str, _position: tuple[int, ...]) -> None:
+        for item in self._items():
+            if item.data(_ID) == image_id:
+                item.setText(self._words(self._opened.project.image(image_id)))
+
+    def _words(self, image: ImageReference) -> str:
+        annotation = self._opened.project.annotation(image.id)
+        try:
+            done = len(annotation.annotated())
+        except InputError:
+            return f"{image.name}   cannot be read"
+        slices = 1
+        for axis, size in zip(image.label_axes, image.label_shape, strict=True):
+            slices *= size if axis in image.fixed_axes else 1
+        if not done:
+            return f"{image.name}   –"
+        if slices == 1:
+            return f"{image.name}   painted"
+        return f"{image.name}   {done:,} of {count(slices, 'slice')}"
+
+    def _items(self) -> list[QListWidgetItem]:
+        items = (self.list.item(row) for row in range(self.list.count()))
+        return [item for item in items if item is not None]
+
+    def _select(self, image_id: str) -> None:
+        for item in self._items():
+            if item.data(_ID) == image_id:
+                self.list.setCurrentItem(item)
+
+    def _current_of_list(self) -> str:
+        item = self.list.currentItem()
+        return "" if item is None else str(item.data(_ID))
+
+
+def ask_whether_to_copy(parent: Section) -> bool | None:
+    """Ask whether images are copied into the project; None: the person changed their mind."""
+    box = QMessageBox(parent)
+    box.setWindowTitle("Image files of this project")
+    box.setText("Shall image files be copied into the project?")
+    box.setInformativeText(
+        "A copy makes the project complete, for instance to train on another computer. Without "
+        "one the project remembers where the files are, and finds them by their content if you "
+        "move them. This is asked once."
+    )
+    refer = box.addButton("Leave them where they are", QMessageBox.ButtonRole.AcceptRole)
+    copy = box.addButton("Copy them", QMessageBox.ButtonRole.AcceptRole)
+    cancel = box.addButton(QMessageBox.StandardButton.Cancel)
+    box.setDefaultButton(refer)
+    box.exec()
+    if box.clickedButton() == cancel:
+        return None
+    return box.clickedButton() == copy

@@ -1,0 +1,264 @@
+"""The images of a project that lie open: read when they are asked for, one shown at a time."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Image
+from qtpy.QtCore import QObject, Signal
+
+from napari_swin_umamba.errors import InputError
+from napari_swin_umamba.plugin.annotate.annotation_layer import AnnotationLayer
+from napari_swin_umamba.plugin.annotate.image_files import files_of_layer, layer_data, layer_fits
+from napari_swin_umamba.plugin.annotate.looks import label_dtype
+from napari_swin_umamba.plugin.annotate.stored_annotation import StoredAnnotation, read_annotation
+from napari_swin_umamba.plugin.image_combo import is_image
+from napari_swin_umamba.plugin.runner import Runner
+from napari_swin_umamba.plugin.worker import Channel, Failure
+from napari_swin_umamba.project import Annotation, ImageReference, Project
+from napari_swin_umamba.project.annotation import Position
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+__all__ = ["OpenImage", "OpenImages"]
+
+_KEPT = 4
+"""Images whose layers, with their undo steps, stay in memory after another one was opened."""
+OnChange = Callable[[AnnotationLayer, Iterable[Position] | None], None]
+
+
+@dataclass(eq=False)
+class OpenImage:
+    """One image and its annotation as layers."""
+
+    reference: ImageReference
+    image_layer: Image
+    annotation: AnnotationLayer
+    is_ours: bool
+    """The image layer was made here, not opened by the person."""
+
+
+@dataclass(frozen=True)
+class _Read:
+    image: ImageReference
+    layer: Any
+    """The person's own layer, or data and arguments of a new one."""
+    data: np.ndarray
+    stored: StoredAnnotation
+
+
+class OpenImages(QObject):
+    """Shows the images of one project."""
+
+    opening = Signal(str)
+    """An image is being read: its id."""
+    shown = Signal(str)
+    """Another image is shown: its id; empty if none is any more."""
+    failed = Signal(str, str)
+    """An image cannot be opened: its id, and why."""
+    lost = Signal(str)
+    """A person removed a layer of the image shown: what it was, ``image`` or ``annotation``."""
+
+    def __init__(
+        self, viewer: ViewerModel, project: Project, on_change: OnChange, read_only: bool
+    ) -> None:
+        super().__init__()
+        self._viewer, self._project = viewer, project
+        self._on_change, self.read_only = on_change, read_only
+        self._kept: OrderedDict[str, OpenImage] = OrderedDict()
+        self._runner = Runner(self)
+        self._runner.ended.connect(self._on_read)
+        self._wanted: tuple[ImageReference, Image | None] | None = None
+        self._moving_layers = False
+        self.current = ""
+        """Id of the image shown; empty if none is."""
+        viewer.layers.events.removed.connect(self._on_removed)
+
+    @property
+    def shown_image(self) -> OpenImage | None:
+        """The image shown."""
+        return self._kept.get(self.current)
+
+    @property
+    def all(self) -> tuple[OpenImage, ...]:
+        """Images in memory, the one shown last."""
+        return tuple(self._kept.values())
+
+    def get(self, image_id: str) -> OpenImage | None:
+        """Return an image if it is in memory."""
+        return self._kept.get(image_id)
+
+    @property
+    def busy(self) -> bool:
+        """Whether an image is being read."""
+        return self._runner.running
+
+    def show(self, image_id: str, layer: Image | None = None) -> None:
+        """Show an image instead of the one shown now; ``shown`` or ``failed`` follows.
+
+        Parameters
+        ----------
+        image_id
+            Which image.
+        layer
+            The person's own layer of it; None: it is read from its files.
+        """
+        kept = self._kept.get(image_id)
+        if kept is not None:
+            self._put_on_screen(kept)
+            return
+        self._wanted = (self._project.image(image_id), layer)
+        self.opening.emit(image_id)
+        if self._runner.running:
+            self._runner.stop()
+        else:
+            self._read_wanted()
+
+    def read_again(self, image_id: str) -> None:
+        """Show an image as its files have it, in place of layers that no longer do."""
+        kept = self._kept.get(image_id)
+        if kept is None:
+            self.show(image_id)
+            return
+        if self.current == image_id:
+            self.take_off_screen()
+        kept.annotation.disconnect()
+        del self._kept[image_id]
+        self.show(image_id, None if kept.is_ours else kept.image_layer)
+
+    def forget(self) -> None:
+        """Let go of all images; their layers stay in the viewer as they are."""
+        self._viewer.layers.events.removed.disconnect(self._on_removed)
+        self._runner.abandon()
+        for image in self._kept.values():
+            image.annotation.disconnect()
+        self._kept.clear()
+        self.current = ""
+
+    def take_off_screen(self) -> None:
+        """Remove the layers of the image shown; the person's own image is only hidden."""
+        image = self.shown_image
+        self.current = ""
+        if image is None:
+            return
+        self._moving_layers = True
+        try:
+            if image.annotation.layer in self._viewer.layers:
+                self._viewer.layers.remove(image.annotation.layer)
+            if image.image_layer in self._viewer.layers:
+                if image.is_ours:
+                    self._viewer.layers.remove(image.image_layer)
+                else:
+                    image.image_layer.visible = False
+        finally:
+            self._moving_layers = False
+
+    def _read_wanted(self) -> None:
+        assert self._wanted is not None
+        image, layer = self._wanted
+        annotation = self._project.annotation(image.id)
+        files = () if layer is not None else self._find(image)
+        if files is None:
+            self._wanted = None
+            return
+        layer = layer or self._layer_of(image, files)
+        self._wanted = image, layer
+        dtype = label_dtype(self._project.settings)
+        self._runner.start(partial(_read, image, layer, files, annotation, dtype))
+
+    def _layer_of(self, image: ImageReference, files: tuple[Path, ...]) -> Image | None:
+        """The layer of an image that the person has opened already."""
+        for layer in self._viewer.layers:
+            if is_image(layer) and files_of_layer(layer) == files and layer_fits(layer, image):
+                return layer
+        return None
+
+    def _find(self, image: ImageReference) -> tuple[Path, ...] | None:
+        try:
+            return self._project.find_files(image.id)
+        except InputError as error:
+            self.failed.emit(image.id, str(error))
+            return None
+
+    def _on_read(self, outcome: Any) -> None:
+        wanted = self._wanted
+        if wanted is None:
+            return
+        if isinstance(outcome, _Read) and outcome.image.id == wanted[0].id:
+            self._wanted = None
+            self._make(outcome)
+        elif isinstance(outcome, Failure):
+            self._wanted = None
+            self.failed.emit(wanted[0].id, outcome.message)
+        else:  # stopped for another one
+            self._read_wanted()
+
+    def _make(self, read: _Read) -> None:
+        is_ours = isinstance(read.layer, tuple)
+        if is_ours:
+            data, arguments, _ = read.layer
+            layer = Image(data, **arguments)
+        else:
+            layer = read.layer
+        annotation = AnnotationLayer(
+            layer, read.data, read.stored, self._project.settings, _ignore, self.read_only
+        )
+        annotation.on_change = partial(self._on_change, annotation)
+        self._put_on_screen(OpenImage(read.image, layer, annotation, is_ours))
+
+    def _put_on_screen(self, image: OpenImage) -> None:
+        if self.current != image.reference.id:
+            self.take_off_screen()
+        self._kept[image.reference.id] = image
+        self._kept.move_to_end(image.reference.id)
+        self._moving_layers = True
+        try:
+            if image.image_layer not in self._viewer.layers:
+                image.is_ours = True
+                self._viewer.add_layer(image.image_layer)
+            image.image_layer.visible = True
+            if image.annotation.layer not in self._viewer.layers:
+                self._viewer.add_layer(image.annotation.layer)
+            self._viewer.layers.selection.active = image.annotation.layer
+        finally:
+            self._moving_layers = False
+        while len(self._kept) > _KEPT:
+            _, oldest = self._kept.popitem(last=False)
+            oldest.annotation.disconnect()
+        self.current = image.reference.id
+        self.shown.emit(self.current)
+
+    def _on_removed(self, event: Any) -> None:
+        image = self.shown_image
+        if self._moving_layers or image is None:
+            return
+        if event.value == image.annotation.layer:
+            self.current = ""
+            self.lost.emit("annotation")
+        elif event.value == image.image_layer:
+            self.lost.emit("image")
+
+
+def _ignore(_changed: Iterable[Position] | None) -> None:
+    """Before the layer is known to its project nothing has changed."""
+
+
+def _read(
+    image: ImageReference,
+    layer: Image | None,
+    files: tuple[Path, ...],
+    annotation: Annotation,
+    dtype: np.dtype[Any],
+    channel: Channel,
+) -> _Read:
+    shown: Any = layer if layer is not None else layer_data(files, image)
+    channel.stop_if_asked()
+    data, stored = read_annotation(annotation, dtype)
+    return _Read(image, shown, data, stored)
