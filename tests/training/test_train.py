@@ -438,6 +438,20 @@ def test_report_stands_alone(make_dataset) -> None:
         assert name in text
 
 
+def test_a_class_without_validation_pixels_is_told_as_such(make_dataset) -> None:
+    """Masks of 0 and 5: four classes are painted nowhere."""
+    folder = make_dataset()
+    for file in (folder / "masks").iterdir():
+        iio.imwrite(file, iio.imread(file) * np.uint8(5))
+    heard: list[dict] = []
+    result = run(folder, on_event=heard.append, instances=False)
+    validations = [event for event in heard if event["event"] == "validation"]
+    assert [list(event["dice"]) for event in validations] == [["class 5"]] * 2
+    assert all(event["score"] == event["dice"]["class 5"] for event in validations)
+    report = (result.model.parent / "report.html").read_text()
+    assert report.count("in no validation image") == 4
+
+
 def test_divergence_is_said_and_the_best_model_stays(make_dataset) -> None:
     folder = make_dataset()
     with pytest.raises(TrainingDiverged, match="after step.*--learning-rate"):

@@ -15,7 +15,8 @@ file; it needs no connection to the training process, nor does training wait for
 ``step``       ``step``, ``loss``, ``learning_rate``, ``progress`` (0…1), ``seconds``
 ``trouble``    ``step``, ``message``, ``action`` (``skip``, ``raise``, ``rollback``), ``precision``,
                ``rate_factor``, ``skipped`` (steps left out so far)
-``validation`` ``step``, ``loss``, ``val_loss``, ``score``, ``best``, ``dice`` (by class name),
+``validation`` ``step``, ``loss``, ``val_loss``, ``score``, ``best``, ``dice`` (by class name, of
+               the classes that the validation images hold),
                ``f1`` where objects are numbered, and ``intervals`` (95 %, by class name)
 ``done``       ``step``, ``seconds``, ``score``, ``model``, ``reason`` (``steps``, ``minutes``,
                ``early`` or ``stopped``), ``skipped``

@@ -13,7 +13,7 @@ from swin_umamba_training.config import TrainConfig
 from swin_umamba_training.data.preparing import name_spans
 from swin_umamba_training.data.splitting import Parts
 from swin_umamba_training.recipe_files import recipe_to_yaml
-from swin_umamba_training.validation import Worst
+from swin_umamba_training.validation import Worst, scored_classes
 
 __all__ = ["Provenance", "write_report"]
 
@@ -88,7 +88,7 @@ def write_report(
         f"<h1>{escape(title)}: {escape(plan.architecture)}</h1>",
         f"<p>{escape(summary)}</p>",
         "<h2>Scores on the validation images</h2>",
-        _score_table(scores, intervals, len(validation)),
+        _score_table(scores, intervals, len(validation), plan),
         "<h2>Curves</h2>",
         _picture(
             base64.b64encode(curves).decode("ascii"), "Loss and scores over the steps of the run"
@@ -125,7 +125,10 @@ def write_report(
 
 
 def _score_table(
-    scores: Mapping[str, float], intervals: Mapping[str, Sequence[float]], images: int
+    scores: Mapping[str, float],
+    intervals: Mapping[str, Sequence[float]],
+    images: int,
+    plan: Plan,
 ) -> str:
     if not scores:
         return '<p class="note">No image was held out, so nothing is known about new images.</p>'
@@ -139,6 +142,11 @@ def _score_table(
             f'<tr><td>{escape(label)}</td><td class="number">{value:.3f}</td>'
             f'<td class="number">{between}</td></tr>'
         )
+    rows += [
+        f'<tr><td>{escape(f"Dice: {name}")}</td><td colspan="2">in no validation image</td></tr>'
+        for _, name in scored_classes(plan)
+        if f"dice {name}" not in scores
+    ]
     note = (
         "Intervals: the images drawn with replacement a thousand times. "
         if intervals

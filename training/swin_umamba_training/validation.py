@@ -46,6 +46,8 @@ class ImageScore:
     """By class: pixels that are both true and found."""
     size: tuple[int, ...]
     """By class: true pixels and found pixels together."""
+    true: tuple[int, ...]
+    """By class: true pixels."""
     instances: InstanceScore | None = None
     """Matched objects, where objects are numbered."""
 
@@ -64,6 +66,9 @@ class Worst:
 class ValidationScores:
     """Scores of one validation: sums over its images, so an image without a class is no trouble.
 
+    A class that none of the images holds has no score: neither 1 for not being found anywhere nor
+    0 for one wrong pixel would say how well it is found, and the mean of the classes would follow.
+
     Parameters are the fields.
     """
 
@@ -78,8 +83,11 @@ class ValidationScores:
 
     @property
     def dice(self) -> dict[str, float]:
-        """Dice of each foreground class over the pixels of all images; 1 if it is nowhere."""
-        return _dice(self.plan, self.images)
+        """Dice of each foreground class that the images hold, over the pixels of all of them.
+
+        Where they hold no class at all, of every class: 1, or 0 if it was found somewhere.
+        """
+        return _dice(self.plan, self.images, _held(self.plan, self.images))
 
     @property
     def f1(self) -> float | None:
@@ -95,15 +103,16 @@ class ValidationScores:
         """95 % intervals of Dice by class name, and of ``F1``, drawn from the images.
 
         Images are drawn with replacement a thousand times (percentile bootstrap); empty with fewer
-        than three images.
+        than three images. Draws without a class say nothing about it.
         """
         if len(self.images) < _FEWEST:
             return {}
         rng = np.random.default_rng(0)
+        held = _held(self.plan, self.images)
         drawn: dict[str, list[float]] = {}
         for _ in range(_DRAWS):
             chosen = [self.images[i] for i in rng.integers(0, len(self.images), len(self.images))]
-            scores = _dice(self.plan, chosen)
+            scores = _dice(self.plan, chosen, [i for i in held if any(c.true[i] for c in chosen)])
             if self.plan.numbers_objects:
                 scores["F1"] = _f1(chosen)
             for name, value in scores.items():
@@ -120,13 +129,29 @@ def scored_classes(plan: Plan) -> list[tuple[int, str]]:
     return [(item.id, item.name) for item in classes]
 
 
-def _dice(plan: Plan, images: Sequence[ImageScore]) -> dict[str, float]:
+def _held(plan: Plan, images: Sequence[ImageScore]) -> list[int]:
+    """Classes that are scored: those that images hold, or all if they hold none."""
+    classes = [index for index, _ in scored_classes(plan)]
+    return [index for index in classes if any(image.true[index] for image in images)] or classes
+
+
+def _dice(plan: Plan, images: Sequence[ImageScore], classes: Sequence[int]) -> dict[str, float]:
     scores = {}
     for index, name in scored_classes(plan):
+        if index not in classes:
+            continue
         size = sum(image.size[index] for image in images)
         overlap = sum(image.overlap[index] for image in images)
         scores[name] = 2 * overlap / size if size else 1.0
     return scores
+
+
+def _score_alone(image: ImageScore, plan: Plan) -> float:
+    """What images are ranked by: what was found in them by mistake counts, too."""
+    if plan.numbers_objects:
+        return _f1([image])
+    seen = [index for index, _ in scored_classes(plan) if image.size[index]]
+    return float(np.mean(list(_dice(plan, [image], seen).values()))) if seen else 1.0
 
 
 def _f1(images: Sequence[ImageScore]) -> float:
@@ -183,7 +208,7 @@ def validate(
                 name = store.samples[index].name
                 score, found = score_image(name, logits, truth, plan, loss)
                 mine.append(score)
-                value = ValidationScores(plan, (score,)).score
+                value = _score_alone(score, plan)
                 if len(worst) < WORST or value < worst[-1].score:
                     worst.append(Worst(name, value, picture(image, truth, found, plan)))
                     worst = sorted(worst, key=lambda item: item.score)[:WORST]
@@ -253,16 +278,18 @@ def score_image(
         classes = target
     predicted = (probabilities[:2] if plan.output == "distance" else probabilities).argmax(0)
     known = classes != IGNORE
-    overlap, size = [], []
+    overlap, size, true_pixels = [], [], []
     for number in range(plan.num_classes):
         found, true = (predicted == number) & known, classes == number
         overlap.append(int((found & true).sum()))
         size.append(int(found.sum() + true.sum()))
+        true_pixels.append(int(true.sum()))
     instances = None
     if plan.numbers_objects:
         predicted = number_objects(probabilities, plan)
         instances = instance_f1(np.where(known, predicted, 0), np.maximum(labels, 0))
-    return ImageScore(name, float(value), tuple(overlap), tuple(size), instances), predicted
+    counts = (tuple(overlap), tuple(size), tuple(true_pixels))
+    return ImageScore(name, float(value), *counts, instances), predicted
 
 
 def is_about_numbers(error: InputError) -> bool:
