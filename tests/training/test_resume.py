@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 import torch
 
 from napari_swin_umamba import InputError, load_model
-from swin_umamba_training.checkpointing import load_state, save_state
+from swin_umamba_training.checkpointing import FORMAT, load_state, save_state
 from swin_umamba_training.config import make_config
 from swin_umamba_training.train import train
 
@@ -127,6 +128,65 @@ def test_a_stopped_run_goes_on(make_dataset) -> None:
     assert (again.reason, again.steps) == ("steps", STEPS)
 
 
+def test_a_run_that_ended_early_is_over(make_dataset) -> None:
+    folder = make_dataset()
+    # A rate of next to nothing: no validation is better than the first.
+    options = {"steps": 60, "learning_rate": 1e-12, "overrides": {"length.early_stop": 2}}
+    first = run(folder, "run", **options)
+    assert (first.reason, first.steps) == ("early", 9)
+    before = last_weights(first.model.parent)
+    again = run(folder, "run", resume=True)
+    assert (again.reason, again.steps, again.score) == ("early", 9, first.score)
+    after = last_weights(first.model.parent)
+    assert all(torch.equal(before[key], after[key]) for key in before)
+
+
+def test_a_stop_does_not_count_as_a_validation_without_gain(make_dataset) -> None:
+    folder = make_dataset()
+    options = {"steps": 9, "learning_rate": 1e-12, "overrides": {"length.early_stop": 2}}
+
+    def stop(event: dict) -> None:
+        if event["event"] == "step" and event["step"] == 7:
+            (folder.parent / "run" / "stop").touch()
+
+    first = train(
+        make_config(dataset=folder, run=folder.parent / "run", **(OPTIONS | options)), stop
+    )
+    assert (first.reason, first.steps) == ("stopped", 7)
+    again = run(folder, "run", resume=True)
+    assert again.steps == 9
+
+
+def test_data_may_move_and_the_start_model_may_go(make_dataset) -> None:
+    folder = make_dataset()
+    start = run(folder, "start", steps=1, class_names=("old",)).model
+    copy = folder.parent / "copy.safetensors"
+    copy.write_bytes(start.read_bytes())
+    options = {"steps": 6, "class_names": ("new",), "arch": None, "patch": None}
+    straight = run(folder, "straight", init=str(start), **options)
+
+    def stop(event: dict) -> None:
+        if event["event"] == "step" and event["step"] == 3:
+            (folder.parent / "run" / "stop").touch()
+
+    settings = OPTIONS | options | {"init": str(copy)}
+    train(make_config(dataset=folder, run=folder.parent / "run", **settings), stop)
+    copy.unlink()
+    moved = folder.rename(folder.parent / "elsewhere")
+    resumed = run(moved, "run", resume=True)
+    assert resumed.steps == 6
+    ours, theirs = last_weights(straight.model.parent), last_weights(resumed.model.parent)
+    assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+    names = [item.name for item in load_model(resumed.model).plan.classes]
+    assert names == ["background", "old", "new"]
+    assert any("starts from" in note for note in resumed.notes)
+    assert json.loads((moved.parent / "run" / "config.json").read_text())["dataset"] == str(moved)
+    shutil.copytree(moved, folder)
+    (folder / "images" / "cell0.png").write_bytes((folder / "images" / "cell1.png").read_bytes())
+    with pytest.raises(InputError, match="not what it was when the run .* began"):
+        run(folder, "run", resume=True)
+
+
 def test_what_cannot_be_resumed(make_dataset) -> None:
     folder = make_dataset()
     with pytest.raises(InputError, match="holds no run to resume.*--resume"):
@@ -159,7 +219,7 @@ def test_a_checkpoint_is_no_program(tmp_path: Path) -> None:
         def __reduce__(self) -> tuple:
             return (Path.touch, (tmp_path / "ran",))
 
-    torch.save({"format": 2, "network": Evil()}, tmp_path / "last.ckpt", pickle_module=pickle)
+    torch.save({"format": FORMAT, "network": Evil()}, tmp_path / "last.ckpt", pickle_module=pickle)
     with pytest.raises(InputError, match="cannot resume from"):
         load_state(tmp_path / "last.ckpt")
     assert not (tmp_path / "ran").exists()

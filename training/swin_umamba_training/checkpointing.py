@@ -18,7 +18,7 @@ from napari_swin_umamba.files import atomic_path
 
 __all__ = ["load_state", "save_state", "snapshot"]
 
-FORMAT = 2
+FORMAT = 3
 
 
 def snapshot(network: torch.nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:

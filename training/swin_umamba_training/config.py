@@ -14,8 +14,17 @@ from swin_umamba_training.recipe_files import build_recipe, load_recipe
 
 __all__ = ["AugmentationConfig", "TrainConfig", "make_config"]
 
-EXECUTION_FIELDS = ("run", "overwrite", "resume", "device", "devices", "nodes", "workers")
-"""What may differ when a run is resumed: where it computes, not what."""
+EXECUTION_FIELDS = (
+    "dataset",
+    "run",
+    "overwrite",
+    "resume",
+    "device",
+    "devices",
+    "nodes",
+    "workers",
+)
+"""What may differ when a run is resumed: where its data lie and where it computes, not what."""
 
 
 class TrainConfig(BaseModel):

@@ -43,6 +43,8 @@ class RunRecorder(Callback):
         Scores the network; None without validation images.
     provenance
         For the report.
+    start
+        ``notes`` and ``origin`` of the start weights, to be known when the run is resumed.
     on_start
         Called when all processes are joined, before the first step.
     """
@@ -55,6 +57,7 @@ class RunRecorder(Callback):
         model: Model,
         validate: Validate | None,
         provenance: Provenance,
+        start: dict[str, Any],
         on_start: Callable[[], None],
     ) -> None:
         self._folder = folder
@@ -66,6 +69,7 @@ class RunRecorder(Callback):
         self._model = model
         self._validate = validate
         self._provenance = provenance
+        self._start = start
         self._interruption = Interruption()
         self._rows: list[dict[str, float | int]] = []
         self._losses: list[float] = []
@@ -128,9 +132,7 @@ class RunRecorder(Callback):
             self._leave(pl_module)
         elif reason or self._clock.validation_is_due:
             self._record(pl_module)
-            patience = self._config.recipe.length.early_stop
-            if not reason and patience and self._without_gain >= patience:
-                reason = "early"
+            reason = reason or self._reason_to_give_up
         if reason:
             self.reason = reason
             trainer.should_stop = True
@@ -139,6 +141,18 @@ class RunRecorder(Callback):
         if self._interruption.signal is not None:
             return "interrupted"
         return "stopped" if self._folder.stop.exists() else self._clock.reason_to_end
+
+    @property
+    def _reason_to_give_up(self) -> str | None:
+        patience = self._config.recipe.length.early_stop
+        return "early" if patience and self._without_gain >= patience else None
+
+    @property
+    def over(self) -> str | None:
+        """Why there is nothing left to do in a run that is to go on; None if there is."""
+        if self._clock.steps is None:  # it has not begun
+            return None
+        return self._clock.reason_to_end or self._reason_to_give_up
 
     def _leave(self, module: SegmentationModule) -> None:
         """Save what there is, quickly: whoever sends SIGTERM may not wait for a validation."""
@@ -174,7 +188,10 @@ class RunRecorder(Callback):
             # Of equals the later one, which was trained for longer.
             event["best"] = self.best is None or scores.score >= self.best
             better = self.best is None or scores.score > self.best
-            self._without_gain = 0 if better else self._without_gain + 1
+            if better:
+                self._without_gain = 0
+            elif self._clock.validation_is_due:  # not one that a stop brought about
+                self._without_gain += 1
             event["intervals"] = {k: list(v) for k, v in scores.intervals().items()}
         self._rows.append(row)
         module.remember()
@@ -184,7 +201,7 @@ class RunRecorder(Callback):
             self._worst = [vars(item) for item in scores.worst] if scores else []
             self._save_best(event)
         self._save(module)
-        self._write_tables()
+        self.write_tables()
         self.tell("validation", **event)
 
     def _save_best(self, event: dict[str, Any] | None) -> None:
@@ -204,8 +221,9 @@ class RunRecorder(Callback):
             state = {**module.good, "guard": module.guard.state_dict(), **self.state()}
             save_state(self._folder.last, state)
 
-    def _write_tables(self) -> None:
-        if not is_main_process():
+    def write_tables(self) -> None:
+        """Write scores, curves and report of what is known so far."""
+        if not (self._rows and is_main_process()):
             return
         with (
             atomic_path(self._folder.scores, overwrite=True) as path,
@@ -252,6 +270,7 @@ class RunRecorder(Callback):
             "without_gain": self._without_gain,
             "data": self._provenance.data_hash,
             "validation": [sample.name for sample in self._provenance.parts[1]],
+            "start": self._start,
             "plan": self._model.plan.model_dump_json(),
         }
 

@@ -8,9 +8,7 @@ from typing import Any
 import lightning
 import torch
 
-from napari_swin_umamba.errors import InputError
 from napari_swin_umamba.plan import PATCH_MULTIPLE
-from swin_umamba_training.checkpointing import load_state
 from swin_umamba_training.clock import RunClock
 from swin_umamba_training.config import TrainConfig
 from swin_umamba_training.data.slice_store import ImageStore
@@ -44,11 +42,8 @@ class TrainingRun:
         Where to compute.
     notes
         What was assumed so far, for people.
-
-    Raises
-    ------
-    InputError
-        The run that is to be resumed does not fit the data, or its state cannot be read.
+    state
+        Of the run that goes on, as read from ``last.ckpt``; None: it begins.
     """
 
     def __init__(
@@ -60,6 +55,7 @@ class TrainingRun:
         parts: Parts,
         device: torch.device,
         notes: tuple[str, ...],
+        state: dict[str, Any] | None = None,
     ) -> None:
         self._config = config
         self._folder = folder
@@ -89,10 +85,11 @@ class TrainingRun:
                 describe_environment(device, self._module.guard.format),
                 notes,
             ),
+            {"notes": list(start.notes), "origin": start.origin},
             self._on_start,
         )
-        if config.resume and folder.last.exists():
-            self._load()
+        if state is not None:
+            self._load(state)
 
     def go(self) -> None:
         """Train until the end.
@@ -106,8 +103,9 @@ class TrainingRun:
         """
         clock, recorder = self.clock, self.recorder
         with recorder.interruption.listen():
-            if clock.steps is not None and clock.step >= clock.total:
-                recorder.reason = clock.reason_to_end or "steps"
+            if reason := recorder.over:
+                recorder.reason = reason
+                recorder.write_tables()  # it may have been killed just before
             else:
                 self._slices.prepare(self._tell_slices)
                 self._rehearse()
@@ -140,23 +138,7 @@ class TrainingRun:
     def _validate(self) -> ValidationScores:
         return self._score(self._validation)
 
-    def _load(self) -> None:
-        state = load_state(self._folder.last)
-        if state["data"] != self._fingerprint.sha256:
-            raise InputError(
-                f"the data set {self._config.dataset} is not what it was when the run "
-                f"{self._folder.path} began; restore it, or start a new run from the model (--init)"
-            )
-        if state["validation"] != [sample.name for sample in self._parts[1]]:
-            raise InputError(
-                f"other images are held out than when the run {self._folder.path} began (--val, or "
-                "the project's roles); restore that, or start a new run from the model (--init)"
-            )
-        if state["plan"] != self._start.plan.model_dump_json():
-            raise InputError(
-                f"{self._folder.last} was made by a version that prepares data in another way; "
-                "start a new run from its model (--init)"
-            )
+    def _load(self, state: dict[str, Any]) -> None:
         self._start.network.load_state_dict(state["network"])
         self._module.adamw.load_state_dict(state["optimizer"])
         self._module.guard.load_state_dict(state["guard"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 import warnings
@@ -15,20 +14,21 @@ import torch
 from lightning.fabric.utilities.warnings import PossibleUserWarning
 
 from napari_swin_umamba.checkpoints.download import OnProgress, Progress
-from napari_swin_umamba.errors import InputError
 from napari_swin_umamba.files import atomic_path
 from napari_swin_umamba.segmentation import resolve_device
-from swin_umamba_training.config import EXECUTION_FIELDS, TrainConfig, make_config
+from swin_umamba_training.checkpointing import load_state
+from swin_umamba_training.config import TrainConfig
 from swin_umamba_training.data.preparing import choose_parts, with_batch
 from swin_umamba_training.dataset import check_objects, scan_dataset
 from swin_umamba_training.events import EventLog, OnEvent
 from swin_umamba_training.planning import check_architecture, prepare_start
 from swin_umamba_training.ranks import is_main_process
 from swin_umamba_training.recipe_files import recipe_to_yaml
+from swin_umamba_training.resuming import resumed_config, resumed_start
 from swin_umamba_training.run_folder import RunFolder
 from swin_umamba_training.session import TrainingRun
 
-__all__ = ["TrainResult", "resumed_config", "train"]
+__all__ = ["TrainResult", "train"]
 
 _SECONDS_BETWEEN_DOWNLOADS = 0.2
 
@@ -49,34 +49,6 @@ class TrainResult:
     """What was assumed about the data, for people."""
 
 
-def resumed_config(config: TrainConfig) -> TrainConfig:
-    """Settings of the run that a folder holds, with the place to compute taken from `config`.
-
-    Parameters
-    ----------
-    config
-        Whose `run` is to be resumed.
-
-    Raises
-    ------
-    InputError
-        The folder holds no run, or settings that this version cannot read.
-    """
-    folder = RunFolder(config.run)
-    folder.check_resumable()
-    try:
-        stored = json.loads(folder.config.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot read {folder.config}: {error} (--resume)") from error
-    if not isinstance(stored, dict):
-        raise InputError(f"{folder.config} holds no settings (--resume)")
-    here = {name: getattr(config, name) for name in EXECUTION_FIELDS}
-    try:
-        return make_config(**{**stored, **here, "resume": True})
-    except (InputError, TypeError) as error:
-        raise InputError(f"{folder.config} cannot be used: {error} (--resume)") from error
-
-
 def train(config: TrainConfig, on_event: OnEvent | None = None) -> TrainResult:
     """Train a model on a data set.
 
@@ -85,8 +57,8 @@ def train(config: TrainConfig, on_event: OnEvent | None = None) -> TrainResult:
     Parameters
     ----------
     config
-        What to train, on what, for how long. With `resume`, only where to compute is taken from it:
-        the rest is what the run was begun with.
+        What to train, on what, for how long. With `resume`, only where to compute and where the
+        data set lies are taken from it: the rest is what the run was begun with.
     on_event
         Called with every event that is written to ``events.jsonl``; see
         :mod:`swin_umamba_training.events`.
@@ -122,15 +94,19 @@ def train(config: TrainConfig, on_event: OnEvent | None = None) -> TrainResult:
         ExitStack() as stack,
     ):
         torch.manual_seed(config.seed)
-        start = prepare_start(dataset, config, _download_listener(on_event) if main else None)
+        state = load_state(folder.last) if config.resume and folder.last.exists() else None
+        if state is not None:
+            start = resumed_start(dataset, parts, config, state)
+        else:
+            start = prepare_start(dataset, config, _download_listener(on_event) if main else None)
         config = with_batch(config, start.plan)
         notes = (*dataset.notes, *sizes, *start.notes, *([device_note] if device_note else []))
-        run = TrainingRun(config, folder, dataset, start, parts, device, notes)
+        run = TrainingRun(config, folder, dataset, start, parts, device, notes, state)
         if main:
             if not config.resume:
                 keep_roles()
                 folder.create(config.overwrite)
-                _save_config(config, folder)
+            _save_config(config, folder)
             folder.stop.unlink(missing_ok=True)
             run.recorder.event_log = stack.enter_context(EventLog(folder.events, on_event))
         try:
