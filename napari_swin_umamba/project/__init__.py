@@ -17,6 +17,7 @@ as it was after some earlier write. A reader needs no lock.
 from napari_swin_umamba.project.annotation import Annotation
 from napari_swin_umamba.project.lock import FolderLock, LockedError
 from napari_swin_umamba.project.project import Project, hash_file
+from napari_swin_umamba.project.relabelling import relabel
 from napari_swin_umamba.project.roles import Roles
 from napari_swin_umamba.project.settings import (
     BACKGROUND,
@@ -42,4 +43,5 @@ __all__ = [
     "Roles",
     "Settings",
     "hash_file",
+    "relabel",
 ]

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 from qtpy.QtWidgets import QScrollArea, QVBoxLayout, QWidget
 
 from napari_swin_umamba.errors import InputError
+from napari_swin_umamba.plugin.annotate.classes_section import ClassesSection
 from napari_swin_umamba.plugin.annotate.images_section import ImagesSection
 from napari_swin_umamba.plugin.annotate.open_project import OpenProject, take_lock
+from napari_swin_umamba.plugin.annotate.painted_section import PaintedSection
 from napari_swin_umamba.plugin.annotate.project_section import ProjectSection
 from napari_swin_umamba.plugin.annotate.section import Section
 from napari_swin_umamba.plugin.annotate.window_watch import call_when_window_closes
@@ -54,6 +56,8 @@ class AnnotateWidget(QScrollArea):
     def _make_sections(self, opened: OpenProject) -> Iterator[Section]:
         """Sections of an open project, from top to bottom: each gets the project alone."""
         yield ImagesSection(opened)
+        yield ClassesSection(opened)
+        yield PaintedSection(opened)
 
     def add_section(self, section: Section) -> None:
         """Put a section below the others; it goes when the project is closed."""

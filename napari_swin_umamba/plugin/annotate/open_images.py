@@ -133,6 +133,14 @@ class OpenImages(QObject):
         del self._kept[image_id]
         self.show(image_id, None if kept.is_ours else kept.image_layer)
 
+    def read_all_again(self) -> None:
+        """Read annotations anew, after their files were changed by something else."""
+        current = self.current
+        for image_id in [one for one in self._kept if one != current]:
+            self._kept.pop(image_id).annotation.disconnect()
+        if current:
+            self.read_again(current)
+
     def forget(self) -> None:
         """Let go of all images; their layers stay in the viewer as they are."""
         self._viewer.layers.events.removed.disconnect(self._on_removed)
