@@ -13,6 +13,7 @@ from napari_swin_umamba.plugin.annotate.classes_section import ClassesSection
 from napari_swin_umamba.plugin.annotate.images_section import ImagesSection
 from napari_swin_umamba.plugin.annotate.open_project import OpenProject, take_lock
 from napari_swin_umamba.plugin.annotate.painted_section import PaintedSection
+from napari_swin_umamba.plugin.annotate.prediction_section import PredictionSection
 from napari_swin_umamba.plugin.annotate.project_section import ProjectSection
 from napari_swin_umamba.plugin.annotate.section import Section
 from napari_swin_umamba.plugin.annotate.window_watch import call_when_window_closes
@@ -58,6 +59,7 @@ class AnnotateWidget(QScrollArea):
         yield ImagesSection(opened)
         yield ClassesSection(opened)
         yield PaintedSection(opened)
+        yield PredictionSection(opened)
 
     def add_section(self, section: Section) -> None:
         """Put a section below the others; it goes when the project is closed."""

@@ -88,6 +88,10 @@ class AnnotationLayer:
         whole = np.dtype(getattr(data, "dtype", "O")).kind in "bui"
         return whole and tuple(getattr(data, "shape", ())) == self.stored.image.label_shape
 
+    def image_axes(self, letters: str) -> tuple[int, ...]:
+        """Axes of the image layer, by the letters that the project has for them."""
+        return tuple(self._kept[self.stored.image.label_axes.index(axis)] for axis in letters)
+
     def disconnect(self) -> None:
         """Hear no more."""
         self.layer.events.paint.disconnect(self._on_paint)

@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 from napari.layers import Image, Labels
 from qtpy.QtCore import QObject, QTimer, Signal
 
@@ -21,8 +22,9 @@ from napari_swin_umamba.plugin.annotate.session import (
     restore_transform,
     transform_of,
 )
+from napari_swin_umamba.plugin.annotate.touched import slice_index
 from napari_swin_umamba.plugin.layer_view import view_of_layer
-from napari_swin_umamba.project import FolderLock, LockedError, Project, Settings
+from napari_swin_umamba.project import FIRST_CLASS, FolderLock, LockedError, Project, Settings
 from napari_swin_umamba.project.annotation import Position
 
 if TYPE_CHECKING:
@@ -148,6 +150,15 @@ class OpenProject(QObject):
         for axis in reference.fixed_axes:
             index = reference.label_axes.index(axis)
             self.viewer.dims.set_point(index + offset, float(world[index]))
+
+    def free_number(self) -> int:
+        """Return a number that no object of the image shown has."""
+        image, position = self.images.shown_image, self.position()
+        if image is None or position is None:
+            return FIRST_CLASS
+        shown = image.annotation.layer.data[slice_index(image.reference, position)]
+        largest = max(int(np.max(shown, initial=0)), image.annotation.stored.largest)
+        return max(FIRST_CLASS, largest + 1)
 
     def replace_settings(self, settings: Settings) -> None:
         """Save other classes, and show them.

@@ -28,6 +28,8 @@ class StoredAnnotation:
     annotation: Annotation
     damaged: dict[Position, str]
     """Slices whose files could not be read, and why; the files are kept when one is painted on."""
+    largest: int = 0
+    """The largest value that any slice ever held, since the annotation was read."""
     _written: dict[Position, int] = field(default_factory=dict)
     """Checksum of each slice's file; of a slice without paint there is none."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -60,6 +62,7 @@ class StoredAnnotation:
         labels = np.array(data[slice_index(self.image, position)])
         with self._lock:
             check = _checksum(labels)
+            self.largest = max(self.largest, int(labels.max(initial=0)))
             if check == self._written.get(position):
                 return False
             if position in self.damaged:
@@ -89,6 +92,7 @@ class StoredAnnotation:
     def note(self, position: Position, labels: np.ndarray) -> None:
         """Remember what a file holds."""
         check = _checksum(labels)
+        self.largest = max(self.largest, int(labels.max(initial=0)))
         if check is not None:
             self._written[position] = check
 

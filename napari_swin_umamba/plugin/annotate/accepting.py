@@ -1,0 +1,153 @@
+"""What of a prediction goes into an annotation, as numbers. Without napari.
+
+A prediction has 0 for background and 1, 2, … for classes, or numbers objects; an annotation has 1
+for background and ids of the project.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from napari_swin_umamba.plugin.result_layer import METADATA_KEY
+from napari_swin_umamba.project import BACKGROUND, FIRST_CLASS, UNLABELLED, Settings
+
+__all__ = ["Meaning", "accepted", "meaning_of_layer", "object_mask"]
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What the values of a prediction mean in a project."""
+
+    values: Mapping[int, int] = field(default_factory=dict)
+    """Value of a class -> id in the project."""
+    numbers_objects: bool = False
+    """Values number objects: each becomes an object of the project, or (`one_class`) its class."""
+    one_class: int = 0
+    """Id of the class of all objects, in a project of classes."""
+    missing: tuple[str, ...] = ()
+    """Classes of the prediction that the project does not have; they are left out."""
+    problem: str = ""
+    """Why nothing can be accepted; empty: it can."""
+
+
+def meaning_of_layer(layer: Any, settings: Settings) -> Meaning:
+    """Find out what the values of a Labels layer mean: classes go by their names.
+
+    Parameters
+    ----------
+    layer
+        A result of *Segment*, or any other Labels layer.
+    settings
+        Of the project.
+    """
+    ours = layer.metadata.get(METADATA_KEY)
+    ours = ours if isinstance(ours, dict) else {}
+    objects = bool(ours.get("instances"))
+    names = {int(value): str(name) for value, name in (ours.get("classes") or {}).items()}
+    if not names:
+        names = _names_in_features(layer)
+    names.pop(0, None)
+    if settings.kind == "instances":
+        if ours and not objects:
+            return Meaning(
+                problem="It holds classes, but the project numbers objects. Choose "
+                "Objects in Segment."
+            )
+        return Meaning(numbers_objects=True)
+    known = {item.name.casefold(): item.id for item in settings.classes}
+    if objects:
+        name = next(iter(names.values()), "")
+        one = known.get(name.casefold(), 0)
+        if not one and len(settings.classes) == 1:
+            one = settings.classes[0].id
+        if not one:
+            return Meaning(
+                problem=f"Its objects are called “{name}”, and no class of the project "
+                "is. Name one so."
+            )
+        return Meaning(numbers_objects=True, one_class=one)
+    if not names:  # nobody said: the order says
+        return Meaning({place + 1: item.id for place, item in enumerate(settings.classes)})
+    values = {v: known[name.casefold()] for v, name in names.items() if name.casefold() in known}
+    missing = tuple(name for value, name in names.items() if value not in values)
+    if not values:
+        return Meaning(
+            problem="None of its classes is one of the project: "
+            f"{', '.join(names.values())}. Classes go by their names."
+        )
+    return Meaning(values, missing=missing)
+
+
+def accepted(
+    painted: np.ndarray,
+    predicted: np.ndarray,
+    meaning: Meaning,
+    first_object: int = FIRST_CLASS,
+    over_strokes: bool = False,
+    background: bool = True,
+) -> np.ndarray:
+    """Return the annotation with a prediction taken over.
+
+    Parameters
+    ----------
+    painted
+        The annotation, of any shape.
+    predicted
+        The prediction, of the same shape.
+    meaning
+        Of its values.
+    first_object
+        Number of the first new object.
+    over_strokes
+        Also where something is painted already; otherwise only what is unlabelled changes.
+    background
+        Take over background too.
+    """
+    taken = np.zeros(painted.shape, np.int64)
+    if meaning.numbers_objects and not meaning.one_class:
+        numbers, places = np.unique(predicted, return_inverse=True)
+        new = np.zeros(len(numbers), np.int64)
+        new[numbers > 0] = first_object + np.arange(int((numbers > 0).sum()))
+        taken = new[places].reshape(painted.shape)
+    elif meaning.one_class:
+        taken[predicted > 0] = meaning.one_class
+    else:
+        for value, number in meaning.values.items():
+            taken[predicted == value] = number
+    if background:
+        taken[predicted == 0] = BACKGROUND
+    changes = taken != UNLABELLED
+    if not over_strokes:
+        changes &= painted == UNLABELLED
+    return np.where(changes, taken, painted).astype(painted.dtype)
+
+
+def object_mask(plane: np.ndarray, place: tuple[int, int]) -> np.ndarray:
+    """Pixels of one value that hang together with a place of a plane.
+
+    Parameters
+    ----------
+    plane
+        (rows, columns).
+    place
+        Row and column.
+    """
+    from skimage.morphology import flood
+
+    return np.asarray(flood(plane, place, connectivity=1))
+
+
+def _names_in_features(layer: Any) -> dict[int, str]:
+    table = layer.features
+    column = next((one for one in ("name", "class") if one in table), None)
+    if column is None or "index" not in table:
+        return {}
+    return {
+        int(index): str(name)
+        for index, name in zip(table["index"], table[column], strict=True)
+        if str(name) not in ("", "nan")
+    }
