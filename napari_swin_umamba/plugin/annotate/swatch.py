@@ -15,7 +15,9 @@ def swatch(color: str) -> QIcon:
     """A square of one colour, ``#rrggbb``; of none, if it is empty."""
     pixmap = QPixmap(_SIZE, _SIZE)
     pixmap.fill(QColor(color) if color else QColor(0, 0, 0, 0))
-    return QIcon(pixmap)
+    icon = QIcon(pixmap)
+    icon.addPixmap(pixmap, QIcon.Mode.Selected)  # not tinted where the row is chosen
+    return icon
 
 
 class ColorButton(QToolButton):
