@@ -518,3 +518,12 @@ def test_no_data_set(tmp_path: Path, name: str, words: str) -> None:
     (tmp_path / "file").write_text("x")
     answer = call("data", "check", tmp_path / name, code=2)
     assert words in answer.stderr
+
+
+def test_ignore_is_for_pairs(tmp_path: Path) -> None:
+    """Other data sets say it themselves; a flag without effect would mislead."""
+    folder = make_nnunet(tmp_path / "Dataset001_Good")
+    for command in (("data", "check", folder), ("train", folder, "-o", tmp_path / "run")):
+        answer = call(*command, "--ignore", 2, code=2)
+        assert "leave out --ignore" in answer.stderr
+    assert not (tmp_path / "run").exists()

@@ -76,6 +76,8 @@ def test_fields_are_changed_by_name_and_by_flag(tmp_path: Path) -> None:
         (["augmentation.scale=[2, 1]"], "--set augmentation.scale: .*range"),
         (["precision.format=fp8"], "--set precision.format: .*'fp8'"),
         (["loss.deep_supervision=[0, 1]"], "first must be positive"),
+        (["loss.dice=0", "loss.cross_entropy=0"], "cannot both be 0"),
+        (["optimizer.betas=[0.9, 1]"], "--set optimizer.betas: .*below 1, not 0.9, 1"),
         (["optimizer=3"], "no such field"),
     ],
 )

@@ -157,6 +157,21 @@ def test_a_stop_does_not_count_as_a_validation_without_gain(make_dataset) -> Non
     assert again.steps == 9
 
 
+def test_a_signal_ends_a_run_while_slices_are_prepared(make_dataset) -> None:
+    folder = make_dataset(images=6)
+    heard: list[str] = []
+
+    def interrupt(event: dict) -> None:
+        heard.append(event["event"])
+        if event["event"] == "slices" and event["done"] == 1:
+            signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(make_config(dataset=folder, run=folder.parent / "run", **OPTIONS), interrupt)
+    assert heard == ["slices", "slices", "failed"]
+    assert run(folder, "run", resume=True).steps == STEPS
+
+
 def test_data_may_move_and_the_start_model_may_go(make_dataset) -> None:
     folder = make_dataset()
     start = run(folder, "start", steps=1, class_names=("old",)).model

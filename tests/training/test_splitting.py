@@ -106,3 +106,10 @@ def test_a_single_block_is_trained_on() -> None:
     assert len(training) == 5
     assert validation == ()
     assert roles.role(("a", 0)) == "train"
+
+
+@pytest.mark.parametrize("name", ["scan.1", "scan.1.nii.gz", "scan.1.png"])
+def test_held_out_images_are_named_with_or_without_their_ending(name: str) -> None:
+    samples = [Sample("scan.1", "scan.1"), Sample("scan.2", "scan.2")]
+    _, validation = split(samples, (name,), 0.2, 0)
+    assert [sample.name for sample in validation] == ["scan.1"]

@@ -438,6 +438,15 @@ def test_report_stands_alone(make_dataset) -> None:
         assert name in text
 
 
+def test_a_line_that_was_cut_off_does_not_spoil_the_next(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_text('{"event": "start"}\n{"event": "ste')
+    with EventLog(path) as log:
+        log.write("done")
+    kinds = [json.loads(line)["event"] for line in path.read_text().splitlines()]
+    assert kinds == ["start", "done"]
+
+
 def test_a_class_without_validation_pixels_is_told_as_such(make_dataset) -> None:
     """Masks of 0 and 5: four classes are painted nowhere."""
     folder = make_dataset()

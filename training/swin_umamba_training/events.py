@@ -31,6 +31,7 @@ listener and ``--json`` only.
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -69,6 +70,7 @@ class EventLog:
     def __init__(self, path: Path, listener: OnEvent | None = None) -> None:
         self._path = path
         try:
+            _cut_off_part(path)
             self._file = path.open("a", encoding="utf-8", buffering=1)
         except OSError as error:
             raise self._cannot_write(error) from error
@@ -125,3 +127,13 @@ class EventLog:
             f"cannot write {self._path}: {error.strerror or error}; make room or choose another "
             "folder (-o); a model saved so far is kept"
         )
+
+
+def _cut_off_part(path: Path) -> None:
+    """Remove a line that a full disk or the end of the process left without its end."""
+    if not path.is_file():
+        return
+    content = path.read_bytes()
+    whole = content.rfind(b"\n") + 1
+    if whole < len(content):
+        os.truncate(path, whole)

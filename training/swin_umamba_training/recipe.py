@@ -65,6 +65,15 @@ class OptimizerConfig(_Settings):
     clip: float | None = Field(12.0, gt=0)
     """Largest norm of the gradient; null: any."""
 
+    @field_validator("betas")
+    @classmethod
+    def _check_betas(cls, betas: tuple[float, float]) -> tuple[float, float]:
+        if not all(0 <= beta < 1 for beta in betas):
+            raise ValueError(
+                f"must be two numbers from 0 to below 1, not {betas[0]:g}, {betas[1]:g}"
+            )
+        return betas
+
 
 class ScheduleConfig(_Settings):
     """Learning rate over the run: a linear rise, then half a cosine."""
@@ -109,6 +118,12 @@ class LossConfig(_Settings):
         if min(weights) < 0 or weights[0] <= 0:
             raise ValueError("no weight may be negative, and the first must be positive")
         return weights
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not self.dice and not self.cross_entropy:
+            raise ValueError("dice and cross_entropy cannot both be 0: nothing would be learned")
+        return self
 
 
 class SamplingConfig(_Settings):

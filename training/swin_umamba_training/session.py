@@ -130,6 +130,8 @@ class TrainingRun:
 
     def _tell_slices(self, done: int, total: int, case: str) -> None:
         self._tell("slices", done=done, total=total, case=case)
+        if self.recorder.interruption.signal is not None:  # nothing is lost: files are kept whole
+            raise KeyboardInterrupt
 
     def _score(self, images: ImageStore) -> ValidationScores:
         loss = self._config.recipe.loss

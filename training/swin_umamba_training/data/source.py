@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -124,10 +124,23 @@ def find_source(path: Path, ignore: int | None = None) -> Source:
         return Source(path, "pairs", problems=(Problem("no-folder", message, (str(path),)),))
     if Project.is_project(path):
         try:
-            return project_source(path)
+            return _without_ignore(project_source(path), ignore)
         except InputError as error:
             files = (str(path / "project.yaml"),)
             return Source(path, "project", problems=(Problem("project-file", str(error), files),))
     if (path / "dataset.json").exists() or (path / "imagesTr").is_dir():
-        return nnunet_source(path)
+        return _without_ignore(nnunet_source(path), ignore)
     return pairs_source(path, ignore)
+
+
+def _without_ignore(source: Source, ignore: int | None) -> Source:
+    """Refuse to be told what a data set says itself."""
+    if ignore is None:
+        return source
+    what = "an annotation project" if source.kind == "project" else "a nnU-Net data set"
+    message = (
+        f"{source.path} is {what}, which says itself which pixels nobody labelled; leave out "
+        "--ignore"
+    )
+    problem = Problem("ignore-label", message, (str(source.path),))
+    return replace(source, problems=(*source.problems, problem))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_swin_umamba.errors import InputError
+from napari_swin_umamba.images import stem_of
 from napari_swin_umamba.project.roles import BLOCK, Block, Role, Roles
 
 if TYPE_CHECKING:
@@ -191,8 +192,8 @@ def _named(samples: Sequence[Sample], val: Sequence[str]) -> set[Sample]:
         cases.setdefault(sample.case, []).append(sample)
     chosen: set[Sample] = set()
     for name in sorted(_listed_names(val)):
-        # "a3.png" is as clear as "a3"
-        case = next((known for known in (name, Path(name).stem) if known in cases), None)
+        # "a3.png" is as clear as "a3", "a3.nii.gz" too
+        case = next((known for known in (name, stem_of(Path(name))) if known in cases), None)
         span = re.fullmatch(r"(.+):(\d+)(?:-(\d+))?", name)
         if case is not None:
             chosen.update(cases[case])
