@@ -77,6 +77,7 @@ def run_folder(task: FolderTask, models: LoadedModel, channel: Channel) -> Batch
             overlap=options.overlap,
             objects=options.objects,
             resample=options.resample,
+            object_diameter=options.object_diameter,
         ),
         tell,
         channel.should_stop,

@@ -175,7 +175,9 @@ def run_segmentation(
     planes: Planes | VolumePlanes
     if model.plan.volume is None:
         spacing = reading.spacing_in(model.plan.unit)
-        by_plane = PlaneSegmenter(*how, options.resample, options.probabilities)
+        by_plane = PlaneSegmenter(
+            *how, options.resample, options.probabilities, options.object_diameter
+        )
         planes = Planes(task.data, task.layout, spacing, by_plane, settings, cache)
     else:
         by_volume = VolumeSegmenter(*how, options.probabilities)

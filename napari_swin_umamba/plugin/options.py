@@ -21,5 +21,7 @@ class SegmentOptions:
     """``auto``, ``cpu``, ``cuda`` or ``mps``."""
     resample: bool = False
     """Bring slices to the pixel size of the training images first."""
+    object_diameter: float | None = None
+    """Of typical objects in pixels: slices are scaled until they are as large as in training."""
     probabilities: bool = False
     """Also show how probable each class is."""

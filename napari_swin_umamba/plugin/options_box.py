@@ -103,6 +103,11 @@ class OptionsBox(QWidget):
             "Brings each slice to the pixel size of the training images first. The labels come "
             "back on the image’s own grid."
         )
+        self.object_diameter = QDoubleSpinBox()
+        self.object_diameter.setRange(0, 9999)
+        self.object_diameter.setDecimals(1)
+        self.object_diameter.setSuffix(" px")
+        self.object_diameter.setSpecialValueText("as in training")
         self.probabilities = QCheckBox("Show probabilities too")
         self.probabilities.setToolTip("Adds an image layer for each class.")
         self.release_button = QPushButton("Release GPU memory")
@@ -117,16 +122,20 @@ class OptionsBox(QWidget):
         grid.setContentsMargins(12, 0, 0, 0)
         grid.setColumnStretch(1, 1)
         for row, (caption, widget) in enumerate(
-            (("Device", self.device), ("Overlap", self.overlap))
+            (
+                ("Device", self.device),
+                ("Overlap", self.overlap),
+                ("Object diameter", self.object_diameter),
+            )
         ):
             label = QLabel(caption)
             label.setIndent(0)
             grid.addWidget(label, row, 0)
             grid.addWidget(widget, row, 1)
-        for row, check in enumerate((self.mirror, self.resample, self.probabilities), 2):
+        for row, check in enumerate((self.mirror, self.resample, self.probabilities), 3):
             grid.addWidget(check, row, 0, 1, 2)
             check.toggled.connect(lambda _: self.changed.emit())
-        grid.addWidget(self.release_button, 5, 0, 1, 2)
+        grid.addWidget(self.release_button, 6, 0, 1, 2)
         self._body.hide()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -134,7 +143,11 @@ class OptionsBox(QWidget):
         layout.addWidget(self._body)
         self.show_options(SegmentOptions())
         self.device.currentIndexChanged.connect(lambda _: self.changed.emit())
-        self.overlap.valueChanged.connect(lambda _: self.changed.emit())
+        for box in (self.overlap, self.object_diameter):
+            box.valueChanged.connect(lambda _: self.changed.emit())
+        self.resample.toggled.connect(self._scale_one_way)
+        self.object_diameter.valueChanged.connect(self._scale_one_way)
+        self.show_model(None)
 
     def options(self, objects: bool) -> SegmentOptions:
         """Return the settings shown."""
@@ -145,13 +158,33 @@ class OptionsBox(QWidget):
             device=str(self.device.currentData()),
             resample=self.resample.isChecked(),
             probabilities=self.probabilities.isChecked(),
+            object_diameter=self._diameter(),
         )
+
+    def _diameter(self) -> float | None:
+        chosen = self.object_diameter.value() if self.object_diameter.isEnabled() else 0.0
+        return round(chosen, 1) or None
 
     def show_model(self, plan: Plan | None) -> None:
         """Offer what a model leaves to choose."""
         always = plan is not None and plan.volume is not None
         why = "This model always brings volumes to the pixel size of its training images."
         set_blocked(self.resample, why if always else None)
+        trained = None if plan is None else plan.object_diameter
+        set_blocked(self.object_diameter, None)
+        self.object_diameter.setToolTip(
+            "How large typical objects are in this image. Slices are scaled until they are "
+            + ("as large as in training." if trained is None else f"{trained:g} pixels across.")
+        )
+        why = "This model does not say how large its training objects were."
+        set_blocked(self.object_diameter, None if trained else why)
+
+    def _scale_one_way(self) -> None:
+        """Of two ways to scale an image, the one chosen last counts."""
+        if self.sender() is self.resample and self.resample.isChecked():
+            self.object_diameter.setValue(0)
+        elif self.object_diameter.value():
+            self.resample.setChecked(False)
 
     def show_options(self, options: SegmentOptions) -> None:
         """Show settings; ``changed`` is emitted once if they differ from those shown."""
@@ -162,6 +195,7 @@ class OptionsBox(QWidget):
         self.mirror.setChecked(options.mirror)
         self.resample.setChecked(options.resample)
         self.probabilities.setChecked(options.probabilities)
+        self.object_diameter.setValue(options.object_diameter or 0)
         self.blockSignals(False)
         if self.options(False) != before:
             self.changed.emit()

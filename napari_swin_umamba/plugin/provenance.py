@@ -103,6 +103,7 @@ def describe_settings(options: SegmentOptions, reading: Reading) -> dict[str, Js
         "overlap": options.overlap,
         "mirror": options.mirror,
         "resample": options.resample,
+        "object_diameter": options.object_diameter,
         "slices_along": [axis_name(reading, axis) for axis in reading.fixed_axes],
         "channel_axis": reading.channel_axis,
         "spacing": None if reading.spacing is None else list(reading.spacing),

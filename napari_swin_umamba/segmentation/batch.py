@@ -30,6 +30,7 @@ from napari_swin_umamba.segmentation.channel_files import read_case
 from napari_swin_umamba.segmentation.device import resolve_device
 from napari_swin_umamba.segmentation.layout import check_plane
 from napari_swin_umamba.segmentation.measurement import measure_labels
+from napari_swin_umamba.segmentation.resampling import check_object_diameter
 from napari_swin_umamba.segmentation.segmenter import segment
 
 __all__ = ["BatchOptions", "run_batch"]
@@ -58,6 +59,9 @@ class BatchOptions:
     """Number objects (True) or give class ids (False); None: as the model was trained."""
     resample: bool = False
     """Bring slices to the pixel size of the training images first."""
+    object_diameter: float | None = None
+    """Of typical objects, in pixels of the files: slices are scaled by it; in place of
+    `resample`."""
     channel_axis: str | None = None
     """Letter or number of the axis of the files that holds channels; in place of `axes`."""
     series: str | None = None
@@ -91,6 +95,13 @@ class BatchOptions:
             raise InputError("give either the axes or the channel axis (--axes, --channel-axis)")
         check_plane(self.plane)
         resolve_device(self.device)
+        if self.object_diameter is not None and self.resample:
+            raise InputError(
+                "give either the objects' diameter or resampling: both scale the image "
+                "(--object-diameter, --resample)"
+            )
+        if self.object_diameter is not None and model is not None:
+            check_object_diameter(self.object_diameter, model.plan)
         if self.resample and model is not None and model.plan.spacing is None:
             raise InputError(
                 f"the model '{model.name}' does not say how large the pixels of its training "
@@ -194,6 +205,7 @@ def _segment_file(
             plane=options.plane,
             objects=options.objects,
             resample=options.resample,
+            object_diameter=options.object_diameter,
         )
     except InputError as error:
         if not image.notes:

@@ -32,6 +32,7 @@ from napari_swin_umamba.segmentation.resampling import (
     resampled_shape,
     resize_labels,
     resize_plane,
+    shape_by_objects,
 )
 from napari_swin_umamba.segmentation.tiling import make_tiling
 
@@ -77,6 +78,9 @@ class PlaneSegmenter:
     plane's own grid."""
     probabilities: bool = False
     """Return the probability of each class as well."""
+    object_diameter: float | None = None
+    """Of typical objects, in pixels of the plane: it is scaled until they are as large as in
+    training. Labels come back on the plane's own grid. None: planes stay as they are."""
 
     @property
     def instances(self) -> bool:
@@ -91,8 +95,16 @@ class PlaneSegmenter:
         Raises
         ------
         InputError
-            It is to be resampled, and a pixel size is not known.
+            It is to be resampled, and a pixel size is not known; or scaled by the size of its
+            objects, and the model knows none.
         """
+        if self.object_diameter is not None:
+            if self.resample:
+                raise InputError(
+                    "give either the objects' diameter or resampling: both scale the image "
+                    "(--object-diameter, --resample)"
+                )
+            return shape_by_objects(shape, self.object_diameter, self.model.plan)
         if not self.resample:
             return shape
         return resampled_shape(shape, spacing, unit, self.model.plan)
@@ -201,7 +213,7 @@ class PlaneSegmenter:
         )
         _, device_note = self._device
         common: tuple[str, ...] = () if device_note is None else (device_note,)
-        if not self.resample:
+        if not self.resample and self.object_diameter is None:
             common = (*_spacing_notes(spacing, unit, plan), *common)
         common = (*common, *self.fit.steps[told:])
         results = []

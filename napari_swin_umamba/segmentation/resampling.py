@@ -16,7 +16,13 @@ from napari_swin_umamba.errors import InputError
 from napari_swin_umamba.images.units import same_length_factor
 from napari_swin_umamba.plan import Plan
 
-__all__ = ["resampled_shape", "resize_labels", "resize_plane"]
+__all__ = [
+    "check_object_diameter",
+    "resampled_shape",
+    "resize_labels",
+    "resize_plane",
+    "shape_by_objects",
+]
 
 _LARGEST_PLANE = 2**28
 """Pixels of a resampled plane: 1 GB for each channel."""
@@ -69,6 +75,62 @@ def resampled_shape(
             "resampling off (--resample)"
         )
     return max(1, round(sizes[0])), max(1, round(sizes[1]))
+
+
+def shape_by_objects(shape: tuple[int, int], diameter: float, plan: Plan) -> tuple[int, int]:
+    """Rows and columns of a plane once its objects are as large as those of the training images.
+
+    Parameters
+    ----------
+    shape
+        Rows and columns.
+    diameter
+        Of typical objects in the plane, in its pixels.
+    plan
+        With the diameter of the training objects.
+
+    Raises
+    ------
+    InputError
+        The diameter is out of range, or the plan knows none.
+    """
+    check_object_diameter(diameter, plan)
+    assert plan.object_diameter is not None
+    factor = plan.object_diameter / diameter
+    if shape[0] * shape[1] * factor**2 > _LARGEST_PLANE:
+        raise InputError(
+            f"objects of {diameter:g} pixels would be enlarged {factor:.3g} times, to a plane of "
+            f"{shape[0] * factor:.3g} x {shape[1] * factor:.3g} pixels; is the diameter right? "
+            "(--object-diameter)"
+        )
+    return max(1, round(shape[0] * factor)), max(1, round(shape[1] * factor))
+
+
+def check_object_diameter(diameter: float, plan: Plan) -> None:
+    """Say why planes cannot be scaled by the size of their objects.
+
+    Parameters
+    ----------
+    diameter
+        In pixels.
+    plan
+        Of the model.
+
+    Raises
+    ------
+    InputError
+        The diameter is out of range, or the model knows no size of objects.
+    """
+    if not 0 < diameter < inf:
+        raise InputError(
+            f"the objects' diameter must be a positive number of pixels, not {diameter:g} "
+            "(--object-diameter)"
+        )
+    if plan.object_diameter is None:
+        raise InputError(
+            "the model does not say how large its training objects were, so images cannot be "
+            "scaled by the size of their objects; leave it out (--object-diameter)"
+        )
 
 
 def resize_plane(values: np.ndarray, shape: tuple[int, int], order: int) -> np.ndarray:

@@ -21,6 +21,7 @@ from napari_swin_umamba.segmentation.layout import check_plane, resolve_layout
 from napari_swin_umamba.segmentation.linking import ObjectLinker
 from napari_swin_umamba.segmentation.plane import PlaneSegmenter
 from napari_swin_umamba.segmentation.prediction import Progress, StopRequest, stop_if
+from napari_swin_umamba.segmentation.resampling import check_object_diameter
 from napari_swin_umamba.segmentation.volume import VolumeSegmenter
 from napari_swin_umamba.segmentation.volume_run import segment_volumes
 
@@ -71,6 +72,7 @@ def segment(
     plane: str | None = None,
     objects: bool | None = None,
     resample: bool = False,
+    object_diameter: float | None = None,
     on_slice: SliceReport | None = None,
 ) -> Segmentation:
     """Segment an image of any size, or a volume or film slice by slice.
@@ -111,6 +113,10 @@ def segment(
     resample
         Bring each slice to the pixel size of the training images first. Labels come back on the
         image's grid. Models with ``plan.volume`` always do.
+    object_diameter
+        Of typical objects, in pixels of the image: it is scaled until they are as large as in
+        training (``plan.object_diameter``). Labels come back on the image's grid. In place of
+        `resample`; for models that number objects.
     on_slice
         Called after each slice of a volume or film with its position along the axes stepped
         through, in the image's order, and its labels ``(rows, columns)``. What it got stays valid
@@ -140,6 +146,8 @@ def segment(
         image = Image(as_array(image), axes or "")
     axes = axes or image.axes or None
     if model.plan.volume is not None:
+        if object_diameter is not None:
+            check_object_diameter(object_diameter, model.plan)
         volumes = VolumeSegmenter(model, device, mirror, overlap, objects, probabilities)
         image = replace(image, array=as_array(image.array))
         found = segment_volumes(
@@ -153,7 +161,9 @@ def segment(
             found.notes,
             found.slice_axis,
         )
-    segmenter = PlaneSegmenter(model, device, mirror, overlap, objects, resample, probabilities)
+    segmenter = PlaneSegmenter(
+        model, device, mirror, overlap, objects, resample, probabilities, object_diameter
+    )
     if axes is None or axes in IMAGE_AXES:
         result = segmenter.segment(
             as_array(np.asarray(image.array)),

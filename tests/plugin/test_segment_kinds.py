@@ -154,6 +154,31 @@ def test_objects_go_on_from_slice_to_slice(
     np.testing.assert_array_equal(classes.data, labels.data > 0)
 
 
+def test_slices_are_scaled_by_the_size_of_their_objects(
+    viewer: Any, widget: Any, make_model: Callable, click: Callable, wait_for_end: Callable
+) -> None:
+    known = make_model("known", output="boundary", min_object_pixels=4, object_diameter=12.0)
+    unknown = make_model("unknown", output="boundary", min_object_pixels=4)
+    data = RNG.integers(0, 255, (64, 70)).astype(np.uint8)
+    viewer.add_image(data, name="cells")
+    box = widget.options_box.object_diameter
+    widget.model_row.import_file(unknown)
+    assert not box.isEnabled()
+    assert "does not say" in box.toolTip()
+    widget.model_row.import_file(known)
+    assert box.isEnabled()
+    assert "12 pixels" in box.toolTip()
+    widget.options_box.resample.setChecked(True)
+    box.setValue(24)
+    assert not widget.options_box.resample.isChecked()  # both would scale
+    click(widget.run_row.run_button)
+    wait_for_end(widget)
+    expected = segment(data, load_model(known), object_diameter=24.0, device="cpu").labels
+    np.testing.assert_array_equal(labels_of(viewer)[0].data, expected)
+    widget.options_box.resample.setChecked(True)
+    assert widget.options().object_diameter is None
+
+
 def test_corrected_channels_and_pixel_size(
     viewer: Any, widget: Any, make_model: Callable, click: Callable, wait_for_end: Callable
 ) -> None:

@@ -234,6 +234,8 @@ def test_nothing_begins_where_every_file_would_fail(
         (BatchOptions(plane="C"), "'C'.*--plane"),
         (BatchOptions(device="toaster"), "'toaster'.*--device"),
         (BatchOptions(resample=True), "'semantic'.*--resample"),
+        (BatchOptions(object_diameter=9.0), "training objects.*--object-diameter"),
+        (BatchOptions(object_diameter=9.0, resample=True), "either.*--object-diameter"),
     ):
         with pytest.raises(InputError, match=message):
             run_batch(batch, model, options, pytest.fail)

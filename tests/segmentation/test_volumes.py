@@ -155,6 +155,28 @@ def test_resampling_refuses_what_it_does_not_know(make_model: Callable[..., Mode
         segment(VOLUME[0], model, spacing=(1e6, 1e6), resample=True, device="cpu")
 
 
+def test_objects_are_brought_to_the_size_of_training(make_model: Callable[..., Model]) -> None:
+    plain = make_model("boundary")
+    model = make_model("boundary", object_diameter=10.0)
+    image = VOLUME[0].repeat(2, 0).repeat(2, 1)
+    same = segment(image, model, object_diameter=10.0, device="cpu")
+    np.testing.assert_array_equal(same.labels, segment(image, model, device="cpu").labels)
+    half = segment(image, model, object_diameter=20.0, device="cpu")
+    by_spacing = make_model("boundary", spacing=(1.0, 1.0), unit="micrometer")
+    expected = segment(image, by_spacing, spacing=(0.5, 0.5), resample=True, device="cpu")
+    np.testing.assert_array_equal(half.labels, expected.labels)
+    assert half.labels.shape == image.shape
+    for options, words in (
+        ({"model": model, "object_diameter": 0.0}, "positive number of pixels, not 0"),
+        ({"model": model, "object_diameter": float("nan")}, "not nan"),
+        ({"model": model, "object_diameter": 1e-4}, "is the diameter right"),
+        ({"model": model, "object_diameter": 9.0, "resample": True}, "either"),
+        ({"model": plain, "object_diameter": 9.0}, "does not say how large its training objects"),
+    ):
+        with pytest.raises(InputError, match=words):
+            segment(image, device="cpu", **options)
+
+
 def test_an_empty_volume(semantic: Model) -> None:
     with pytest.raises(InputError, match="empty"):
         segment(np.zeros((0, 40, 36)), semantic, axes="ZYX")

@@ -105,3 +105,20 @@ def test_constant_patches_stay_finite() -> None:
 
 def test_nothing_is_changed_when_nothing_is_asked_for(image: np.ndarray) -> None:
     assert augment_intensity(image, config(), rng()) is image
+
+
+def test_images_that_lie_the_same_way_are_turned_a_little_and_not_mirrored() -> None:
+    labels = np.arange(64 * 64, dtype=np.int32).reshape(64, 64)
+    image = np.zeros((1, 64, 64), np.float32)
+    fixed = config(orientation="fixed", rotation_probability=1.0)
+    turned = set()
+    for seed in range(40):
+        source = rng(seed)
+        patch, target = cut_patch(image, labels, (31.5, 31.5), (16, 16), fixed, source)
+        _, target = mirror(patch, target, fixed, source)
+        rows, columns = np.divmod(target, 64)
+        right, down = target[8, 15] - target[8, 0], rows[15, 8] - rows[0, 8]
+        assert columns[8, 15] - columns[8, 0] >= 13  # cos 15° of fifteen pixels, rounded
+        assert down >= 13
+        turned.add(int(right))
+    assert len(turned) > 5

@@ -83,6 +83,14 @@ def test_run_leaves_model_scores_curves_and_events(make_dataset, tmp_path: Path)
         *("background", "cell interior", "cell boundary")
     ]
     assert model.info.scores["f1@0.5"] == result.score
+    areas = [
+        count
+        for path in (folder / "masks").iterdir()
+        for count in np.unique(iio.imread(path), return_counts=True)[1][1:]
+    ]
+    assert model.plan.object_diameter == pytest.approx(
+        2 * (np.median([area for area in areas if area >= 16]) / np.pi) ** 0.5, abs=0.06
+    )
     assert model.info.training["seed"] == 0
     labels = segment(iio.imread(folder / "images" / "cell0.png"), model).labels
     assert labels.shape == (64, 72)

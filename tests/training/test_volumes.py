@@ -358,6 +358,8 @@ def test_training_on_a_nnunet_data_set_by_folds(nnunet: Path) -> None:
     assert all(name.endswith(":0-9") for name in record["validation_images"])
     stored = json.loads((result.model.parent / "config.json").read_text())
     assert stored["recipe"]["sampling"]["batch"] == 16
+    assert stored["recipe"]["augmentation"]["orientation"] == "fixed"
+    assert any("not mirrored" in note for note in result.notes)
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write")

@@ -55,8 +55,8 @@ def cut_patch(
     """
     angle = scale = 0.0
     if rng.random() < config.rotation_probability:
-        elongated = max(size) > _ELONGATED * min(size)
-        largest = config.elongated_rotation if elongated else config.rotation
+        little = config.orientation == "fixed" or max(size) > _ELONGATED * min(size)
+        largest = min(config.rotation, config.elongated_rotation) if little else config.rotation
         angle = float(np.deg2rad(rng.uniform(-largest, largest)))
     if rng.random() < config.scale_probability:
         scale = float(np.log(_factor(config.scale, rng)))
@@ -107,6 +107,8 @@ def mirror(
 ) -> Patch:
     """Flip along each axis with probability 1/2, and perhaps turn a square patch by right angles.
 
+    Neither where all images lie the same way.
+
     Parameters
     ----------
     image, labels
@@ -116,6 +118,8 @@ def mirror(
     rng
         Source of chance.
     """
+    if config.orientation == "fixed":
+        return image, labels
     if config.mirror:
         flips = tuple(axis for axis in (0, 1) if rng.random() < 0.5)
         labels = np.flip(labels, flips)

@@ -143,6 +143,18 @@ class TrainConfig(BaseModel):
         recipe = self.recipe.model_copy(update={"sampling": sampling})
         return self.model_copy(update={"recipe": recipe})
 
+    def with_orientation(self, orientation: Literal["any", "fixed"]) -> TrainConfig:
+        """The same run, knowing whether all images lie the same way.
+
+        Parameters
+        ----------
+        orientation
+            As :class:`~swin_umamba_training.recipe.AugmentationConfig` has it.
+        """
+        augmentation = self.recipe.augmentation.model_copy(update={"orientation": orientation})
+        recipe = self.recipe.model_copy(update={"augmentation": augmentation})
+        return self.model_copy(update={"recipe": recipe})
+
     def peak_learning_rate(self, architecture: str) -> float:
         """Learning rate at the top of the schedule.
 

@@ -155,7 +155,20 @@ def make_plan(dataset: Dataset, config: TrainConfig, start: Plan | None = None) 
         unit=dataset.unit,
         plane=config.plane,
         output=config.recipe.targets.instances if dataset.instances else "semantic",
+        object_diameter=_object_diameter(dataset),
     )
+
+
+def _object_diameter(dataset: Dataset) -> float | None:
+    """Median diameter of the objects, in pixels of the prepared slices."""
+    found = dataset.fingerprint
+    assert found is not None
+    if found.object_diameter is None:
+        return None
+    if found.spacing is None or dataset.spacing is None:
+        return round(found.object_diameter, 1)
+    own, wanted = found.spacing, dataset.spacing
+    return round(found.object_diameter * ((own[0] * own[1]) / (wanted[0] * wanted[1])) ** 0.5, 1)
 
 
 def check_architecture(name: str) -> None:

@@ -153,6 +153,10 @@ class SamplingConfig(_Settings):
 class AugmentationConfig(_Settings):
     """How often and how far a patch is changed. Defaults: nnU-Net's, as the paper used them."""
 
+    orientation: Literal["auto", "any", "fixed"] = "auto"
+    """``fixed``: all images lie the same way, as scans of patients do; they are not mirrored, not
+    turned by right angles, and otherwise by `elongated_rotation` at most. ``any``: there is no up.
+    ``auto``: fixed for volumes, any for 2D images."""
     mirror: bool = True
     """Flip along each axis with probability 1/2."""
     right_angles: bool = True

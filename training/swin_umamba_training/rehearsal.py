@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
 
@@ -50,7 +51,7 @@ def time_steps(
         spent = sum(durations[1:])  # the first one compiles and reads
         if (len(durations) > 2 and spent > _SHARE * minutes * 60) or len(durations) > _MOST_STEPS:
             break
-    return sum(durations[1:]) / len(durations[1:])
+    return statistics.median(durations[1:])  # a computer that was busy for a moment counts little
 
 
 def time_validation(validate: Callable[[ImageStore], object], images: ImageStore) -> float:
@@ -68,7 +69,9 @@ def time_validation(validate: Callable[[ImageStore], object], images: ImageStore
         return 0.0
     group = next(size_groups(images, range(count // 2, count)))
     some = images.part([images.samples[index] for index in group])
-    for store in (some.only(0), some):  # the first one reads and compiles
+    durations = []
+    for store in (some.only(0), some, some):  # the first one reads and compiles
         begin = time.perf_counter()
         validate(store)
-    return (time.perf_counter() - begin) * -(-count // world_size()) / len(group)
+        durations.append(time.perf_counter() - begin)
+    return min(durations[1:]) * -(-count // world_size()) / len(group)

@@ -18,7 +18,7 @@ from napari_swin_umamba.files import atomic_path
 from napari_swin_umamba.segmentation import resolve_device
 from swin_umamba_training.checkpointing import load_state
 from swin_umamba_training.config import TrainConfig
-from swin_umamba_training.data.preparing import choose_parts, with_batch
+from swin_umamba_training.data.preparing import choose_parts, with_batch, with_orientation
 from swin_umamba_training.dataset import check_objects, scan_dataset
 from swin_umamba_training.events import EventLog, OnEvent
 from swin_umamba_training.planning import check_architecture, prepare_start
@@ -99,8 +99,16 @@ def train(config: TrainConfig, on_event: OnEvent | None = None) -> TrainResult:
             start = resumed_start(dataset, parts, config, state)
         else:
             start = prepare_start(dataset, config, _download_listener(on_event) if main else None)
+        assert dataset.fingerprint is not None
         config = with_batch(config, start.plan)
-        notes = (*dataset.notes, *sizes, *start.notes, *([device_note] if device_note else []))
+        config, turning = with_orientation(config, dataset.fingerprint.plane is not None)
+        notes = (
+            *dataset.notes,
+            *sizes,
+            *turning,
+            *start.notes,
+            *([device_note] if device_note else []),
+        )
         run = TrainingRun(config, folder, dataset, start, parts, device, notes, state)
         if main:
             if not config.resume:

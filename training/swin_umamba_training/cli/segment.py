@@ -101,6 +101,14 @@ def segment(
     resample: Annotated[
         bool, typer.Option("--resample", help="Bring slices to the training pixel size first.")
     ] = False,
+    object_diameter: Annotated[
+        float | None,
+        typer.Option(
+            metavar="PIXELS",
+            help="Typical diameter of the objects in these images, to scale them by. Default: "
+            "they are as large as in training.",
+        ),
+    ] = None,
     mirror: Annotated[
         bool, typer.Option("--mirror", help="Average over mirrored images: slower, a bit better.")
     ] = False,
@@ -132,7 +140,16 @@ def segment(
     from napari_swin_umamba.segmentation import BatchOptions, load_model, plan_batch, run_batch
 
     options = BatchOptions(
-        axes, device, mirror, overlap, plane, objects, resample, channel_axis, series
+        axes,
+        device,
+        mirror,
+        overlap,
+        plane,
+        objects,
+        resample,
+        object_diameter,
+        channel_axis,
+        series,
     )
     options.check()
     loaded = load_model(model, checkpoint, fold_names(folds))

@@ -17,9 +17,10 @@ from pydantic import BaseModel, ConfigDict
 
 from napari_swin_umamba.plan import PATCH_MULTIPLE, Normalization
 from swin_umamba_training.data.source import LabelRule
+from swin_umamba_training.targets import MIN_OBJECT_PIXELS
 
 if TYPE_CHECKING:
-    from swin_umamba_training.data.survey import CaseReport
+    from swin_umamba_training.data.survey import CaseReport, SliceReport
 
 __all__ = [
     "ChannelStats",
@@ -93,6 +94,8 @@ class Fingerprint(_Frozen):
     classes: tuple[ClassStats, ...]
     """Empty where objects are numbered."""
     objects: int
+    object_diameter: float | None = None
+    """Median, in pixels as stored, of circles of the objects' areas; None without objects."""
     labelled: float
     """Share of the pixels that something is known about."""
     sha256: str
@@ -121,7 +124,9 @@ class Fingerprint(_Frozen):
             for item in self.classes
         ]
         if self.objects:
-            rows.append(f"{self.objects:,} objects")
+            size = self.object_diameter
+            across = "" if size is None else f", {size:.3g} pixels across (median)"
+            rows.append(f"{self.objects:,} objects{across}")
         if self.labelled < 1:
             rows.append(f"{self.labelled:.1%} of the pixels are labelled")
         return rows
@@ -175,9 +180,21 @@ def take_fingerprint(
         channels=_channel_stats(reports, channel_names),
         classes=_class_stats(reports, rule, names, labelled),
         objects=0 if rule.values else sum(item.objects for item in known),
+        object_diameter=None if rule.values else _median_diameter(known, rule),
         labelled=labelled / max(1, sum(pixels.values())),
         sha256=_data_hash(reports),
     )
+
+
+def _median_diameter(slices: Sequence[SliceReport], rule: LabelRule) -> float | None:
+    """Of what is large enough to learn from."""
+    areas = [
+        count
+        for item in slices
+        for value, count in item.pixels.items()
+        if value not in (rule.background, rule.unknown) and count >= MIN_OBJECT_PIXELS
+    ]
+    return 2 * math.sqrt(float(np.median(areas)) / math.pi) if areas else None
 
 
 def common_spacing(

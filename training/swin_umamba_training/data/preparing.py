@@ -16,7 +16,7 @@ from swin_umamba_training.data.splitting import Parts, split, split_by_roles, sp
 from swin_umamba_training.dataset import Dataset, Sample
 from swin_umamba_training.planning import class_ids
 
-__all__ = ["choose_parts", "describe_data", "name_spans", "with_batch"]
+__all__ = ["choose_parts", "describe_data", "name_spans", "with_batch", "with_orientation"]
 
 
 def choose_parts(dataset: Dataset, config: TrainConfig) -> tuple[Parts, Callable[[], None]]:
@@ -91,6 +91,27 @@ def with_batch(config: TrainConfig, plan: Plan) -> TrainConfig:
         return config
     shares = -(-default_batch(plan.patch) // config.world_size)  # each process takes as many
     return config.with_batch(shares * config.world_size)
+
+
+def with_orientation(config: TrainConfig, volumes: bool) -> tuple[TrainConfig, tuple[str, ...]]:
+    """Settle whether all images lie the same way, if nobody did; say so where it is assumed.
+
+    Parameters
+    ----------
+    config
+        Whose orientation is ``auto``, or settled.
+    volumes
+        Whether the images are volumes.
+    """
+    if config.recipe.augmentation.orientation != "auto":
+        return config, ()
+    if not volumes:
+        return config.with_orientation("any"), ()
+    note = (
+        "volumes are taken to lie all the same way, so patches are not mirrored; if they do not: "
+        "--set augmentation.orientation=any"
+    )
+    return config.with_orientation("fixed"), (note,)
 
 
 def describe_data(
