@@ -5,6 +5,8 @@
     PROJECT/
       project.yaml                 kind, classes with ids that never change, images (settings.py)
       roles.json                   which blocks of slices are held out (roles.py)
+      models/                      every model that was trained, and which is current (models.py)
+      runs/RUN/                    trainings that napari began
       images/                      files that were copied into the project
       annotations/IMAGE/z00012.tif a painted slice (annotation.py)
       annotations/IMAGE/z00012.complete   what is unpainted there is background
@@ -15,7 +17,9 @@ as it was after some earlier write. A reader needs no lock.
 """
 
 from napari_swin_umamba.project.annotation import Annotation
+from napari_swin_umamba.project.comparison import ClassScore, Comparison
 from napari_swin_umamba.project.lock import FolderLock, LockedError
+from napari_swin_umamba.project.models import ModelList, ModelRecord, ProjectModels
 from napari_swin_umamba.project.project import Project, hash_file
 from napari_swin_umamba.project.relabelling import relabel
 from napari_swin_umamba.project.roles import Roles
@@ -34,12 +38,17 @@ __all__ = [
     "FIRST_CLASS",
     "UNLABELLED",
     "Annotation",
+    "ClassScore",
+    "Comparison",
     "FileReference",
     "FolderLock",
     "ImageReference",
     "LockedError",
+    "ModelList",
+    "ModelRecord",
     "Project",
     "ProjectClass",
+    "ProjectModels",
     "Roles",
     "Settings",
     "hash_file",

@@ -10,6 +10,7 @@ import json
 import os
 import platform
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -39,11 +40,24 @@ class FolderLock:
         disturb each other.
     what
         The same in words, for the message: ``"open in napari"``.
+    remedy
+        What whoever is refused can do.
+    note
+        More that others may read of the holder (:meth:`holder`).
     """
 
-    def __init__(self, folder: Path, purpose: str, what: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        purpose: str,
+        what: str,
+        remedy: str = "close that first, or open it to read only",
+        note: Mapping[str, str] | None = None,
+    ) -> None:
         self._folder = folder
         self._what = what
+        self._remedy = remedy
+        self._note = dict(note or {})
         self._file = folder / _FOLDER / f"{purpose}.lock"
         self._info = folder / _FOLDER / f"{purpose}.json"
         self._lock: Any = None
@@ -55,8 +69,13 @@ class FolderLock:
         """Whether this object holds the lock."""
         return self._lock is not None
 
-    def acquire(self) -> Self:
-        """Take the lock, or say who has it. Does not wait.
+    def acquire(self, patience: float = 0.0) -> Self:
+        """Take the lock, or say who has it.
+
+        Parameters
+        ----------
+        patience
+            Seconds to wait for it.
 
         Raises
         ------
@@ -72,7 +91,7 @@ class FolderLock:
         try:
             self._file.parent.mkdir(exist_ok=True)
             lock = FileLock(self._file, is_singleton=False, thread_local=False)
-            lock.acquire(timeout=0)
+            lock.acquire(timeout=patience)
         except Timeout as error:
             raise LockedError(self._refusal()) from error
         except NotImplementedError:
@@ -85,7 +104,8 @@ class FolderLock:
             ) from error
         self._lock = lock
         with suppress(InputError), atomic_path(self._info, overwrite=True) as temporary:
-            holder = {"pid": os.getpid(), "host": platform.node(), "time": time.time()}
+            process = {"pid": os.getpid(), "host": platform.node(), "time": time.time()}
+            holder = {**self._note, **process}
             temporary.write_text(json.dumps(holder), encoding="utf-8")
         return self
 
@@ -98,8 +118,24 @@ class FolderLock:
         self._lock.release()
         self._lock = None
 
+    def is_taken(self) -> bool:
+        """Whether another program, or another object of this one, holds the lock now."""
+        from filelock import FileLock, Timeout
+
+        if self.held or not self._file.exists():
+            return False
+        lock = FileLock(self._file, is_singleton=False, thread_local=False)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            return True
+        except (OSError, NotImplementedError):
+            return False
+        lock.release()
+        return False
+
     def holder(self) -> dict[str, Any] | None:
-        """``pid``, ``host`` and ``time`` of who took the lock last; None if that is not known."""
+        """``pid``, ``host``, ``time`` and the note of the last holder; None if not known."""
         try:
             value = json.loads(self._info.read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -111,10 +147,7 @@ class FolderLock:
         who = (
             f"process {holder.get('pid')} on {holder.get('host')}" if holder else "another program"
         )
-        return (
-            f"{self._folder} is {self._what} already ({who}); close that first, or open it to "
-            "read only"
-        )
+        return f"{self._folder} is {self._what} already ({who}); {self._remedy}"
 
     def __enter__(self) -> Self:
         return self.acquire()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import secrets
 import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -111,6 +112,7 @@ class Project:
                 ProjectClass(id=FIRST_CLASS + index, name=name) for index, name in enumerate(names)
             )
             settings = Settings(
+                uid=secrets.token_hex(8),
                 kind=kind,
                 classes=items,
                 next_class_id=FIRST_CLASS + len(items),

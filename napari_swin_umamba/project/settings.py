@@ -144,6 +144,8 @@ class Settings(_Strict):
     """The whole of ``project.yaml``."""
 
     format: Literal[1] = 1
+    uid: str = Field(default="", pattern=r"^[0-9a-f]{0,32}$")
+    """Drawn when the project is made; copies keep it. A model says by it whose class ids it has."""
     kind: Literal["semantic", "instances"]
     """Annotations hold classes, or number objects of one class."""
     classes: tuple[ProjectClass, ...]

@@ -44,8 +44,9 @@ class TrainConfig(BaseModel):
     arch: str | None = None
     """Network; by default that of `init`, or ``swin-umamba-d``."""
     init: str = "none"
-    """Start weights: ``none`` (drawn from the seed), ``imagenet`` (downloaded at first use), a
-    bundled model's name, or a model file."""
+    """Start weights: ``none`` (drawn from the seed), ``imagenet`` (downloaded at first use),
+    ``project`` (the current model of the project that is trained), a bundled model's name, or a
+    model file."""
     accept_hash: bool = False
     """Take downloaded weights of the exact tensors that are not the published file."""
     seed: int = Field(0, ge=0, lt=2**64)

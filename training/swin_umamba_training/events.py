@@ -18,6 +18,13 @@ file; it needs no connection to the training process, nor does training wait for
 ``validation`` ``step``, ``loss``, ``val_loss``, ``score``, ``best``, ``dice`` (by class name, of
                the classes that the validation images hold),
                ``f1`` where objects are numbered, and ``intervals`` (95 %, by class name)
+``comparing``  ``done``, ``total``: slices of held-out images that were predicted, on a project
+``comparison`` ``name`` (``v4``) and ``number`` of the model in the project, and the fields of
+               :class:`napari_swin_umamba.project.Comparison`: ``outcome`` (``better``, ``tie``,
+               ``worse``, ``mixed``, ``too_little``, ``first``), ``before``, ``classes``,
+               ``slices``, ``difference``, ``interval``, ``notes``; or ``message``, if the model
+               could not be compared or kept in the project. Only on a project whose own roles say
+               what is held out
 ``done``       ``step``, ``seconds``, ``score``, ``model``, ``reason`` (``steps``, ``minutes``,
                ``early`` or ``stopped``), ``skipped``
 ``failed``     ``message``

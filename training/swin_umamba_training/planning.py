@@ -28,6 +28,7 @@ from napari_swin_umamba.plan import (
 from swin_umamba_training.config import TrainConfig
 from swin_umamba_training.data.fingerprint import Fingerprint, default_patch, normalization_for
 from swin_umamba_training.dataset import Dataset
+from swin_umamba_training.project_classes import Aligned, align_with_project
 from swin_umamba_training.transfer import merge_classes, take_weights
 
 __all__ = ["Start", "check_architecture", "class_ids", "class_names", "make_plan", "prepare_start"]
@@ -73,7 +74,8 @@ def prepare_start(
         ImageNet weights are not here and cannot be downloaded.
     """
     model = None if config.init in ("none", "imagenet") else _load_init(config.init)
-    plan = make_plan(dataset, config, model.plan if model else None)
+    aligned = align_with_project(model.plan, model.info, dataset) if model else None
+    plan = make_plan(dataset, config, aligned)
     local = None
     if config.init == "imagenet":
         check_takes_imagenet(plan.architecture)
@@ -84,7 +86,9 @@ def prepare_start(
     if local is not None:
         report = load_imagenet(network, local.path)
         return Start(network, plan, _imagenet_notes(local, report), _origin(local, report))
-    return Start(network, plan, take_weights(network, plan, model) if model else ())
+    if model is None or aligned is None:
+        return Start(network, plan, ())
+    return Start(network, plan, take_weights(network, plan, model, aligned.plan))
 
 
 def _imagenet_notes(local: LocalWeights, report: LoadReport) -> tuple[str, ...]:
@@ -126,7 +130,7 @@ def _load_init(init: str) -> Model:
     return model
 
 
-def make_plan(dataset: Dataset, config: TrainConfig, start: Plan | None = None) -> Plan:
+def make_plan(dataset: Dataset, config: TrainConfig, aligned: Aligned | None = None) -> Plan:
     """Decide how images become network input, and what comes out.
 
     Parameters
@@ -135,7 +139,7 @@ def make_plan(dataset: Dataset, config: TrainConfig, start: Plan | None = None) 
         Channels, classes and sizes.
     config
         What was asked for.
-    start
+    aligned
         Plan of the model to start from: its channels and their normalisation are kept if they are
         as many, and its classes keep their ids.
 
@@ -145,11 +149,12 @@ def make_plan(dataset: Dataset, config: TrainConfig, start: Plan | None = None) 
         What was asked for does not fit the data or the start model.
     """
     assert dataset.fingerprint is not None
+    start = aligned.plan if aligned else None
     return Plan(
         architecture=_architecture(config, start),
         channels=_channels(dataset, config, start),
         rgb=start.rgb if start and _takes_channels(dataset, start) else dataset.rgb,
-        classes=_classes(dataset, config, start),
+        classes=_classes(dataset, config, aligned),
         patch=config.patch or (start.patch if start else default_patch(dataset.fingerprint)),
         spacing=dataset.spacing,
         unit=dataset.unit,
@@ -233,7 +238,7 @@ def _takes_channels(dataset: Dataset, start: Plan) -> bool:
 
 
 def _classes(
-    dataset: Dataset, config: TrainConfig, start: Plan | None
+    dataset: Dataset, config: TrainConfig, aligned: Aligned | None
 ) -> tuple[SegmentationClass, ...]:
     names = class_names(dataset, config)
     colors = [""] * len(names)
@@ -243,8 +248,8 @@ def _classes(
         SegmentationClass(id=index, name=name, color=color)
         for index, (name, color) in enumerate(zip(names, colors, strict=True))
     )
-    if start is not None and not dataset.instances and not start.numbers_objects:
-        return merge_classes(start.classes, classes)
+    if aligned is not None and not dataset.instances and not aligned.plan.numbers_objects:
+        return merge_classes(aligned.plan.classes, classes, aligned.removed)
     return classes
 
 

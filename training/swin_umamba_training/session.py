@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 import lightning
@@ -91,8 +92,18 @@ class TrainingRun:
         if state is not None:
             self._load(state)
 
-    def go(self) -> None:
+    @property
+    def held_out(self) -> ImageStore:
+        """The validation images."""
+        return self._validation
+
+    def go(self, before_done: Callable[[], None] | None = None) -> None:
         """Train until the end.
+
+        Parameters
+        ----------
+        before_done
+            Called when the best model is settled, before the end is told.
 
         Raises
         ------
@@ -115,6 +126,8 @@ class TrainingRun:
             raise KeyboardInterrupt
         if is_main_process() and not self._folder.model.exists():
             raise TrainingDiverged("the network never yielded numbers", clock.step)
+        if before_done is not None:
+            before_done()
         recorder.tell(
             "done",
             step=clock.step,

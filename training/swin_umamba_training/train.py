@@ -6,7 +6,7 @@ import logging
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from napari_swin_umamba.checkpoints.download import OnProgress, Progress
 from napari_swin_umamba.files import atomic_path
 from napari_swin_umamba.segmentation import resolve_device
 from swin_umamba_training.checkpointing import load_state
+from swin_umamba_training.conclusion import conclude, is_judged, project_lock, resolve_init
 from swin_umamba_training.config import TrainConfig
 from swin_umamba_training.data.preparing import choose_parts, with_batch, with_orientation
 from swin_umamba_training.dataset import check_objects, scan_dataset
@@ -69,6 +70,8 @@ def train(config: TrainConfig, on_event: OnEvent | None = None) -> TrainResult:
         The data set, a flag or the folder cannot be used; or the disk is full.
     DownloadError
         The start weights are not here and cannot be downloaded; nothing was written.
+    LockedError
+        The data set is a project that is being trained already.
     TrainingDiverged
         The loss is no number, whatever is tried. The best model up to then is kept.
     KeyboardInterrupt
@@ -80,6 +83,12 @@ def train(config: TrainConfig, on_event: OnEvent | None = None) -> TrainResult:
         config = resumed_config(config)
     elif main:
         folder.check(config.overwrite)
+    with project_lock(config) if main else nullcontext():
+        return _train(resolve_init(config), folder, on_event)
+
+
+def _train(config: TrainConfig, folder: RunFolder, on_event: OnEvent | None) -> TrainResult:
+    main = is_main_process()
     device, device_note = resolve_device(config.device)
     if config.arch is not None:
         check_architecture(config.arch)
@@ -117,8 +126,14 @@ def train(config: TrainConfig, on_event: OnEvent | None = None) -> TrainResult:
             _save_config(config, folder)
             folder.stop.unlink(missing_ok=True)
             run.recorder.event_log = stack.enter_context(EventLog(folder.events, on_event))
+        tell = run.recorder.tell
+
+        def judge() -> None:
+            if main and is_judged(dataset, config):
+                conclude(dataset, config, run.held_out, folder.model, device, tell)
+
         try:
-            run.go()
+            run.go(judge)
         except SystemExit as error:  # what Lightning makes of a second Ctrl-C
             raise KeyboardInterrupt from error
         return TrainResult(

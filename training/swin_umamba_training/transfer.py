@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import torch
@@ -15,7 +16,9 @@ __all__ = ["merge_classes", "take_weights"]
 
 
 def merge_classes(
-    start: tuple[SegmentationClass, ...], own: tuple[SegmentationClass, ...]
+    start: tuple[SegmentationClass, ...],
+    own: tuple[SegmentationClass, ...],
+    removed: Collection[str] = (),
 ) -> tuple[SegmentationClass, ...]:
     """Add the classes of a data set to those of a model; the model's keep their ids.
 
@@ -25,6 +28,8 @@ def merge_classes(
         Classes of the model to start from, background first.
     own
         Of the data set, background first.
+    removed
+        Names of the model's classes that are left out: those behind them move up.
 
     Returns
     -------
@@ -33,12 +38,15 @@ def merge_classes(
     """
     colors = {item.name: item.color for item in own}
     known = [
-        item.model_copy(update={"color": colors.get(item.name) or item.color}) for item in start
+        item.model_copy(update={"color": colors.get(item.name) or item.color})
+        for item in start
+        if item.name not in removed
     ]
     names = {item.name for item in start}
     new = [item for item in own if item.name not in names]
-    added = [item.model_copy(update={"id": len(start) + i}) for i, item in enumerate(new)]
-    return (*known, *added)
+    return tuple(
+        item.model_copy(update={"id": number}) for number, item in enumerate([*known, *new])
+    )
 
 
 @dataclass(frozen=True)
@@ -65,7 +73,9 @@ def _roles(architecture: str) -> _Roles:
 
 
 @torch.no_grad()
-def take_weights(network: torch.nn.Module, plan: Plan, model: Model) -> tuple[str, ...]:
+def take_weights(
+    network: torch.nn.Module, plan: Plan, model: Model, names: Plan | None = None
+) -> tuple[str, ...]:
     """Copy a model's weights into a network of the same kind.
 
     Outputs of classes that both have, by name, are copied; those of new classes stay as drawn.
@@ -80,6 +90,8 @@ def take_weights(network: torch.nn.Module, plan: Plan, model: Model) -> tuple[st
         Of the new run.
     model
         To start from.
+    names
+        The model's plan with its classes called as in `plan`, where they were renamed.
 
     Returns
     -------
@@ -88,7 +100,7 @@ def take_weights(network: torch.nn.Module, plan: Plan, model: Model) -> tuple[st
     """
     target, source = network.state_dict(), model.network.state_dict()
     roles = _roles(plan.architecture)
-    old = {item.name: item.id for item in model.plan.classes}
+    old = {item.name: item.id for item in (names or model.plan).classes}
     if model.plan.regions:  # outputs that may overlap are no classes
         old = {}
     same_output = plan.output == model.plan.output

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from napari_swin_umamba.errors import InputError
+from swin_umamba_training.cli import project_models
 from swin_umamba_training.cli.shared import (
     CheckpointOption,
     FoldsOption,
@@ -51,6 +52,11 @@ app = typer.Typer(
     epilog=APP_EPILOG,
     no_args_is_help=True,
 )
+
+app.command("history", no_args_is_help=True, epilog=project_models.HISTORY_EPILOG)(
+    project_models.history
+)
+app.command("use", no_args_is_help=True, epilog=project_models.USE_EPILOG)(project_models.use)
 
 EPILOG = """[bold]Examples[/bold]
 

@@ -39,6 +39,9 @@ swin-umamba train cells/ -o run4 --init imagenet
 Go on from a model:
 swin-umamba train cells/ -o run2 --init run1/model.safetensors
 
+Go on from the model that an annotation project has now:
+swin-umamba train liver-2026/ -o run6 --init project
+
 Change a field of the recipe (swin-umamba recipes show quick has them all):
 swin-umamba train cells/ -o run5 --recipe quick --set optimizer.lr=1e-4
 
@@ -87,8 +90,9 @@ def train(
     init: Annotated[
         str,
         typer.Option(
-            metavar="imagenet|none|MODEL",
-            help="Start weights: imagenet, none, a bundled model's name, or a .safetensors file.",
+            metavar="imagenet|none|project|MODEL",
+            help="Start weights: imagenet, none, project (its current model), a bundled model's "
+            "name, or a .safetensors file.",
         ),
     ] = "none",
     accept_hash: AcceptHashOption = False,

@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from swin_umamba_training.cli.comparison import print_comparison
 from swin_umamba_training.cli.shared import console
 
 __all__ = ["TrainingProgress"]
@@ -52,6 +53,11 @@ class TrainingProgress:
             self._console.print(f"step {event['step']:,}: {event['message']}", markup=False)
         elif kind == "validation":
             self._console.print(_validation_line(event), markup=False)
+        elif kind == "comparing":
+            status = f"{event['done']} of {event['total']} slices"
+            self._progress.update(self._task, description="comparing models", status=status)
+        elif kind == "comparison":
+            print_comparison(event, self._console)
         elif kind == "done":
             self._progress.update(self._task, completed=1.0)
             ending = _ENDINGS.get(event["reason"], "")

@@ -148,6 +148,7 @@ def describe_data(
             project_ids = dict(zip(ids, known, strict=True))
             known = [project_ids.get(number) for number in range(plan.num_classes)]
         record["project_class_ids"] = known
+        record["project"] = Project.open(dataset.path).settings.uid
     return record
 
 
