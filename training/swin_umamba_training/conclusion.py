@@ -166,7 +166,10 @@ def _before(models: ProjectModels, config: TrainConfig) -> Contestant | None:
         return Contestant(load_model(models.path(current)), current.name, judged)
     if config.init in ("none", "imagenet"):
         return None
-    model = load_model(config.init)
+    try:
+        model = load_model(config.init)
+    except InputError:  # a run that was resumed: its start model may be gone by now
+        return None
     return Contestant(model, model.name)
 
 

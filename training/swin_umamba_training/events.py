@@ -13,6 +13,8 @@ file; it needs no connection to the training process, nor does training wait for
                are void)
 ``slices``     ``done``, ``total``, ``case``: slices are written to the cache; before ``start``
 ``step``       ``step``, ``loss``, ``learning_rate``, ``progress`` (0…1), ``seconds``
+``live``       ``step``: the weights after it lie in ``live.safetensors``; while there is a file
+               named ``live`` in RUN
 ``trouble``    ``step``, ``message``, ``action`` (``skip``, ``raise``, ``rollback``), ``precision``,
                ``rate_factor``, ``skipped`` (steps left out so far)
 ``validation`` ``step``, ``loss``, ``val_loss``, ``score``, ``best``, ``dice`` (by class name, of
@@ -27,7 +29,8 @@ file; it needs no connection to the training process, nor does training wait for
                what is held out
 ``done``       ``step``, ``seconds``, ``score``, ``model``, ``reason`` (``steps``, ``minutes``,
                ``early`` or ``stopped``), ``skipped``
-``failed``     ``message``
+``failed``     ``message``, ``kind`` (``input``: a person can put it right, ``memory``, ``numbers``:
+               the loss was none, ``interrupted``, ``error``)
 =============  ===================================================================================
 
 Before ``start`` come, while start weights are downloaded, ``download`` events with ``done`` and
@@ -46,7 +49,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from napari_swin_umamba.errors import InputError
+from napari_swin_umamba.errors import InputError, is_out_of_memory
 
 __all__ = ["Event", "EventLog", "OnEvent"]
 
@@ -95,7 +98,7 @@ class EventLog:
             message = "interrupted" if interrupted else str(error) or type(error).__name__
             # What went wrong first must not be hidden by a disk that cannot take its message.
             with suppress(InputError):
-                self.write("failed", message=message)
+                self.write("failed", message=message, kind=_kind(error))
         try:
             self._file.close()  # writes what is left, and fails again on a full disk
         except OSError as failure:
@@ -144,3 +147,13 @@ def _cut_off_part(path: Path) -> None:
     whole = content.rfind(b"\n") + 1
     if whole < len(content):
         os.truncate(path, whole)
+
+
+def _kind(error: BaseException) -> str:
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    if is_out_of_memory(error) or (error.__cause__ and is_out_of_memory(error.__cause__)):
+        return "memory"
+    if type(error).__name__ == "TrainingDiverged":  # its module is not imported for its name
+        return "numbers"
+    return "input" if isinstance(error, InputError) else "error"

@@ -17,6 +17,7 @@ from swin_umamba_training.clock import Interruption, RunClock
 from swin_umamba_training.config import TrainConfig
 from swin_umamba_training.curves import plot_curves
 from swin_umamba_training.events import EventLog
+from swin_umamba_training.live import LiveWeights
 from swin_umamba_training.module import SegmentationModule
 from swin_umamba_training.ranks import broadcast, is_main_process
 from swin_umamba_training.report import Provenance, write_report
@@ -71,6 +72,7 @@ class RunRecorder(Callback):
         self._provenance = provenance
         self._start = start
         self._interruption = Interruption()
+        self._live = LiveWeights(folder)
         self._rows: list[dict[str, float | int]] = []
         self._losses: list[float] = []
         self._worst: list[dict[str, Any]] = []
@@ -127,6 +129,8 @@ class RunRecorder(Callback):
                 progress=round(self._clock.progress, 4),
                 seconds=round(self._clock.seconds, 1),
             )
+        if is_main_process() and self._live.step_done(self._model):
+            self.tell("live", step=self._clock.step)
         reason = broadcast(self._reason_to_end())
         if reason == "interrupted":
             self._leave(pl_module)

@@ -14,6 +14,7 @@ from swin_umamba_training.config import EXECUTION_FIELDS, TrainConfig, make_conf
 from swin_umamba_training.data.splitting import Parts
 from swin_umamba_training.dataset import Dataset
 from swin_umamba_training.planning import Start, make_plan
+from swin_umamba_training.project_classes import Aligned
 from swin_umamba_training.run_folder import RunFolder
 
 __all__ = ["resumed_config", "resumed_start"]
@@ -78,7 +79,7 @@ def resumed_start(
             "the project's roles); restore that, or start a new run from the model (--init)"
         )
     try:
-        plan = make_plan(dataset, config, Plan.model_validate_json(state["plan"]))
+        plan = make_plan(dataset, config, Aligned(Plan.model_validate_json(state["plan"])))
     except ValidationError:
         plan = None
     if plan is None or plan.model_dump_json() != state["plan"]:

@@ -35,12 +35,15 @@ class RunFolder:
         """Everything to go on from, of the last validation or the moment the run was stopped."""
         self.stop = path / "stop"
         """Whoever makes this file ends the run after the current step."""
+        self.live = path / "live"
+        """While this file is there, the weights of the moment are written now and then."""
+        self.live_model = path / "live.safetensors"
 
     @property
     def _files(self) -> tuple[Path, ...]:
         return (
             *(self.config, self.recipe, self.events, self.scores, self.curves, self.report),
-            *(self.model, self.last, self.stop),
+            *(self.model, self.last, self.stop, self.live_model),
         )
 
     def check(self, overwrite: bool) -> None:
