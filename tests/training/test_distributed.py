@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -56,6 +58,35 @@ def test_two_processes_equal_one(make_dataset) -> None:
     ]
     first = [[e["loss"] for e in run if e["event"] == "validation"] for run in losses]
     assert first[0] == pytest.approx(first[1], abs=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="no SIGTERM on Windows")
+def test_sigterm_ends_all_processes_and_saves(make_dataset) -> None:
+    folder = make_dataset(images=6)
+    command = [
+        *(sys.executable, "-m", "swin_umamba_training", "train", str(folder)),
+        *("--arch", "swin-umamba-d-tiny", "--patch", "32", "--batch", "4", "--steps", "5000"),
+        *("--device", "cpu", "--devices", "2", "--val-every", "5000"),
+    ]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    for attempt in range(3):  # it depended on the moment whether anything was saved
+        run = folder.parent / f"run{attempt}"
+        process = subprocess.Popen(
+            [*command, "-o", str(run)], env=environment, stderr=subprocess.PIPE, text=True
+        )
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and process.poll() is None:
+            events = run / "events.jsonl"
+            if events.exists() and '"event": "step"' in events.read_text():
+                break
+            time.sleep(0.02)
+        process.send_signal(signal.SIGTERM)
+        _, stderr = process.communicate(timeout=60)
+        assert process.returncode == 1, stderr
+        assert stderr.splitlines().count("error: interrupted") >= 1, stderr
+        assert load_state(run / "last.ckpt")["clock"]["step"] > 0
+        assert (run / "model.safetensors").exists()
 
 
 def test_a_batch_must_be_shared_out_equally(tmp_path: Path) -> None:

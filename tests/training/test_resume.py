@@ -172,6 +172,19 @@ def test_a_signal_ends_a_run_while_slices_are_prepared(make_dataset) -> None:
     assert run(folder, "run", resume=True).steps == STEPS
 
 
+def test_a_signal_during_a_validation_ends_the_run_after_the_next_step(make_dataset) -> None:
+    folder = make_dataset()
+
+    def interrupt(event: dict) -> None:
+        if event["event"] == "validation" and event["step"] == 3:
+            signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(make_config(dataset=folder, run=folder.parent / "run", **OPTIONS), interrupt)
+    assert load_state(folder.parent / "run" / "last.ckpt")["clock"]["step"] == 4
+    assert "ended: interrupted" in (folder.parent / "run" / "report.html").read_text()
+
+
 def test_data_may_move_and_the_start_model_may_go(make_dataset) -> None:
     folder = make_dataset()
     start = run(folder, "start", steps=1, class_names=("old",)).model

@@ -20,6 +20,7 @@ _MOST_STEPS_BETWEEN = 250
 _VALIDATIONS = 10
 _VALIDATION_SHARE = 0.2
 """Of the time of a run that is limited by it; where they take longer, there are fewer."""
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class RunClock:
@@ -134,11 +135,22 @@ class Interruption:
     def __init__(self) -> None:
         self.signal: int | None = None
         """The signal that came; None so far."""
+        self._listening = False
 
     def _note(self, number: int, _: FrameType | None) -> None:
         if self.signal is not None:  # a person who asks twice does not want to wait
             raise KeyboardInterrupt
         self.signal = number
+
+    def take_over(self) -> None:
+        """Listen alone, also where others began to listen since.
+
+        Lightning's handler of SIGTERM sends a message to the other processes, whatever these are
+        waiting for, and ends the run between two steps without anything being saved.
+        """
+        if self._listening:
+            for number in _SIGNALS:
+                signal.signal(number, self._note)
 
     @contextmanager
     def listen(self) -> Iterator[None]:
@@ -146,12 +158,13 @@ class Interruption:
         if threading.current_thread() is not threading.main_thread():
             yield  # only the main thread gets signals
             return
-        former = {}
-        for number in (signal.SIGINT, signal.SIGTERM):
-            former[number] = signal.signal(number, self._note)
+        former = {number: signal.getsignal(number) for number in _SIGNALS}
+        self._listening = True
+        self.take_over()
         try:
             yield
         finally:
+            self._listening = False
             for number, handler in former.items():
                 with suppress(TypeError, ValueError):  # one that was not set from Python
                     signal.signal(number, handler)

@@ -104,6 +104,7 @@ class RunRecorder(Callback):
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
         """Begin."""
+        self._interruption.take_over()
         self._on_start()
 
     def on_train_batch_end(
