@@ -31,6 +31,7 @@ from typing import Any
 
 from event_loop_recorder import Recorder, time_methods
 from event_loop_scenarios import SCENARIOS, Studio, make_tiny_model, nuclei
+from event_loop_training import training
 from qtpy.QtCore import QSettings
 from qtpy.QtWidgets import QApplication, QWidget
 
@@ -113,6 +114,7 @@ def main() -> None:
 
         recorder = Recorder()
         time_methods("napari_swin_umamba.plugin", recorder)
+        time_methods("napari_swin_umamba.plugin.annotate", recorder)
         recorder.time_apart(ViewerModel, "add_layer")
         studio = Studio(recorder, Path(folder))
         model = make_tiny_model(Path(folder))
@@ -126,7 +128,7 @@ def main() -> None:
         )
         print("|---|---|---|---|---|---|---|---|---|")
         rows = []
-        for scenario in SCENARIOS:
+        for scenario in (training, *SCENARIOS):
             if options.only and scenario.__name__ not in options.only:
                 continue
             scenario(studio)

@@ -22,9 +22,9 @@ from napari_swin_umamba.plan import Plan
 from napari_swin_umamba.plugin.options import SegmentOptions
 from napari_swin_umamba.plugin.parts import make_narrow, set_blocked
 
-__all__ = ["OptionsBox", "ResultRow"]
+__all__ = ["DEVICES", "OptionsBox", "ResultRow"]
 
-_DEVICES = {
+DEVICES = {
     "auto": "automatic",
     "cpu": "CPU",
     "cuda": "NVIDIA GPU (cuda)",
@@ -85,7 +85,7 @@ class OptionsBox(QWidget):
 
         self.device = QComboBox()
         make_narrow(self.device)
-        for name, text in _DEVICES.items():
+        for name, text in DEVICES.items():
             self.device.addItem(text, name)
         self.device.setToolTip("What computes. Automatic takes a GPU if its scan is fast.")
         self.overlap = QDoubleSpinBox()

@@ -129,8 +129,9 @@ class Notice(QFrame):
 
 def set_blocked(widget: QWidget, why: str | None) -> None:
     """Disable a control and say why in its tooltip, or (None) enable it with its own tooltip."""
-    if widget.isEnabled() and why is not None:
-        widget.setProperty("own_tooltip", widget.toolTip())
+    if why is not None:
+        if widget.isEnabled():
+            widget.setProperty("own_tooltip", widget.toolTip())
         widget.setToolTip(why)
     elif not widget.isEnabled() and why is None:
         widget.setToolTip(widget.property("own_tooltip") or "")

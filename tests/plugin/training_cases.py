@@ -46,7 +46,7 @@ def own_cache(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     Children have the priority of the test: on a busy machine it would wait for them too long.
     """
-    monkeypatch.setattr("napari_swin_umamba.plugin.annotate.training_process._NICE", 0)
+    monkeypatch.setattr("napari_swin_umamba.plugin.annotate.training_launch.NICE", 0)
     kernels = cache_folder() / "kernels"
     kernels.mkdir(parents=True, exist_ok=True)
     (folder / "cache").mkdir()

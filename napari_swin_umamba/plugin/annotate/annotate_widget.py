@@ -16,6 +16,7 @@ from napari_swin_umamba.plugin.annotate.painted_section import PaintedSection
 from napari_swin_umamba.plugin.annotate.prediction_section import PredictionSection
 from napari_swin_umamba.plugin.annotate.project_section import ProjectSection
 from napari_swin_umamba.plugin.annotate.section import Section
+from napari_swin_umamba.plugin.annotate.training_sections import TrainingSections
 from napari_swin_umamba.plugin.annotate.window_watch import call_when_window_closes
 from napari_swin_umamba.plugin.dock_watch import call_when_undocked
 from napari_swin_umamba.plugin.settings import Settings
@@ -38,6 +39,7 @@ class AnnotateWidget(QScrollArea):
         self._settings = Settings()
         self.opened: OpenProject | None = None
         self.sections: list[Section] = []
+        self.training: TrainingSections | None = None
         self.project_section = ProjectSection()
         self._content = QWidget()
         self._layout = QVBoxLayout(self._content)
@@ -60,6 +62,8 @@ class AnnotateWidget(QScrollArea):
         yield ClassesSection(opened)
         yield PaintedSection(opened)
         yield PredictionSection(opened)
+        self.training = TrainingSections(opened)
+        yield from self.training
 
     def add_section(self, section: Section) -> None:
         """Put a section below the others; it goes when the project is closed."""

@@ -11,24 +11,20 @@ import os
 import platform
 import signal
 import subprocess
-import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from napari_swin_umamba.errors import InputError
 from napari_swin_umamba.plugin.annotate.event_tail import EventTail
 from napari_swin_umamba.plugin.annotate.training_end import Trouble, explain_end
+from napari_swin_umamba.plugin.annotate.training_launch import CHILDREN, launch
 from napari_swin_umamba.plugin.annotate.training_state import TrainingState
 from napari_swin_umamba.project import FolderLock
 
 __all__ = ["TrainingProcess", "last_run", "new_run_folder", "running_elsewhere"]
 
-_NICE = 10
 _LOG_BYTES = 20_000
-_children: set[subprocess.Popen[bytes]] = set()
-"""Kept until they have ended: Python complains of a forgotten child."""
 
 
 class TrainingProcess:
@@ -75,7 +71,7 @@ class TrainingProcess:
             process.poll()  # what happened before belongs to it
         try:
             run.mkdir(parents=True, exist_ok=True)
-            process._child = _launch(project_folder, run, arguments, threads)
+            process._child = launch(project_folder, run, arguments, threads)
         except OSError as error:
             raise InputError(
                 f"the training cannot be begun in {run}: {error.strerror or error}"
@@ -115,7 +111,7 @@ class TrainingProcess:
         if self._child is not None:
             if self._child.poll() is None:
                 return True
-            _children.discard(self._child)
+            CHILDREN.discard(self._child)
             return False
         holder = self._lock.holder() or {}
         return self._lock.is_taken() and holder.get("run") == str(self.run.absolute())
@@ -163,7 +159,7 @@ class TrainingProcess:
         if self.state.phase == "done" or self.alive:
             return None
         self.poll()
-        if self.state.phase == "done" or self._stopping:
+        if self.state.phase == "done" or (self._stopping and not self.state.step):
             return None
         code = self._child.returncode if self._child is not None else None
         return explain_end(self.state, self.read_log(), code, self.resumable)
@@ -223,50 +219,3 @@ def _numbers(project_folder: Path) -> list[int]:
     except OSError:
         return []
     return [int(name) for name in names if name.isascii() and name.isdigit()]
-
-
-def _launch(
-    project_folder: Path, run: Path, arguments: Sequence[str], threads: int | None
-) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "swin_umamba_training", "train", str(project_folder)]
-    command += ["-o", str(run), *arguments]
-    options: dict[str, Any] = {"start_new_session": True}
-    if sys.platform == "win32":
-        options = {
-            "creationflags": subprocess.CREATE_NO_WINDOW
-            | subprocess.CREATE_NEW_PROCESS_GROUP
-            | subprocess.BELOW_NORMAL_PRIORITY_CLASS
-        }
-    with (run / "log.txt").open("ab") as log:
-        child = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=log,
-            env=_environment(threads),
-            **options,
-        )
-    _children.add(child)
-    _lower_priority(child.pid)
-    return child
-
-
-def _environment(threads: int | None) -> dict[str, str]:
-    """That of napari, with a processor left to the window."""
-    number = threads or max(1, (os.cpu_count() or 2) - 1)
-    given = os.environ.get("OMP_NUM_THREADS", "")
-    if given.isdigit() and int(given) > 0:
-        number = min(number, int(given))
-    wanted = {"OMP_NUM_THREADS": str(number), "PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1"}
-    # napari's Qt plugins and event loop are none of its business, nor a figure's window.
-    return {**os.environ, **wanted, "MPLBACKEND": "Agg"}
-
-
-def _lower_priority(pid: int) -> None:
-    if sys.platform == "win32":
-        return
-    with suppress(OSError):  # it has ended already
-        os.setpriority(os.PRIO_PROCESS, pid, _NICE)
-    # Where Linux groups processes by session, only the group's own nice value counts.
-    with suppress(OSError):
-        Path(f"/proc/{pid}/autogroup").write_text(str(_NICE))
