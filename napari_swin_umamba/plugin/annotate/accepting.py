@@ -107,19 +107,16 @@ def accepted(
     background
         Take over background too.
     """
-    taken = np.zeros(painted.shape, np.int64)
-    if meaning.numbers_objects and not meaning.one_class:
-        numbers, places = np.unique(predicted, return_inverse=True)
-        new = np.zeros(len(numbers), np.int64)
-        new[numbers > 0] = first_object + np.arange(int((numbers > 0).sum()))
-        taken = new[places].reshape(painted.shape)
-    elif meaning.one_class:
-        taken[predicted > 0] = meaning.one_class
+    numbers, places = np.unique(predicted, return_inverse=True)
+    if meaning.one_class:
+        becomes = np.where(numbers > 0, meaning.one_class, UNLABELLED)
+    elif meaning.numbers_objects:
+        becomes = np.where(numbers > 0, first_object - 1 + np.cumsum(numbers > 0), UNLABELLED)
     else:
-        for value, number in meaning.values.items():
-            taken[predicted == value] = number
+        becomes = np.array([meaning.values.get(int(one), UNLABELLED) for one in numbers], np.int64)
     if background:
-        taken[predicted == 0] = BACKGROUND
+        becomes = np.where(numbers == 0, BACKGROUND, becomes)
+    taken = becomes[places].reshape(painted.shape)
     changes = taken != UNLABELLED
     if not over_strokes:
         changes &= painted == UNLABELLED

@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QScrollArea, QVBoxLayout, QWidget
 from napari_swin_umamba.errors import InputError
 from napari_swin_umamba.plugin.annotate.classes_section import ClassesSection
 from napari_swin_umamba.plugin.annotate.images_section import ImagesSection
+from napari_swin_umamba.plugin.annotate.objects_section import ObjectsSection
 from napari_swin_umamba.plugin.annotate.open_project import OpenProject, take_lock
 from napari_swin_umamba.plugin.annotate.painted_section import PaintedSection
 from napari_swin_umamba.plugin.annotate.prediction_section import PredictionSection
@@ -60,6 +61,8 @@ class AnnotateWidget(QScrollArea):
         """Sections of an open project, from top to bottom: each gets the project alone."""
         yield ImagesSection(opened)
         yield ClassesSection(opened)
+        if opened.project.settings.kind == "instances":
+            yield ObjectsSection(opened)
         yield PaintedSection(opened)
         yield PredictionSection(opened)
         self.training = TrainingSections(opened)

@@ -65,7 +65,7 @@ def kept_axes(layer: Any, reference: ImageReference) -> tuple[int, ...]:
     ndim = len(layer.axis_labels)
     if ndim == len(reference.label_axes):
         return tuple(range(ndim))
-    channel = 0 if "C" in reference.axes[1:-1] else reference.axes.index("C")
+    channel = max(0, reference.axes.find("C"))  # none: each channel has a file of its own
     labels = [label.lower() for label in layer.axis_labels]
     if labels.count("c") == 1:
         channel = labels.index("c")

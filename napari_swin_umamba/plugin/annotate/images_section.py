@@ -7,12 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
-    QListWidget,
-    QListWidgetItem,
     QMenu,
     QMessageBox,
     QToolButton,
@@ -22,6 +19,8 @@ from napari_swin_umamba.errors import InputError
 from napari_swin_umamba.images import stem_of
 from napari_swin_umamba.plugin.annotate.adding import Added, ToAdd, add_images, layer_to_add
 from napari_swin_umamba.plugin.annotate.image_files import layer_fits
+from napari_swin_umamba.plugin.annotate.image_list import ImageList
+from napari_swin_umamba.plugin.annotate.import_button import ImportButton
 from napari_swin_umamba.plugin.annotate.open_project import OpenProject
 from napari_swin_umamba.plugin.annotate.section import READ_ONLY, Section
 from napari_swin_umamba.plugin.image_combo import is_image
@@ -29,12 +28,8 @@ from napari_swin_umamba.plugin.parts import MENU_STYLE, WrappedLabel, set_blocke
 from napari_swin_umamba.plugin.runner import Runner
 from napari_swin_umamba.plugin.words import count, sentence
 from napari_swin_umamba.plugin.worker import Failure, Progress
-from napari_swin_umamba.project import ImageReference
 
 __all__ = ["ImagesSection"]
-
-_ID = Qt.ItemDataRole.UserRole
-_ROWS_SHOWN = 5
 
 
 class ImagesSection(Section):
@@ -43,10 +38,7 @@ class ImagesSection(Section):
     def __init__(self, opened: OpenProject) -> None:
         super().__init__("Images")
         self._opened = opened
-        self.list = QListWidget()
-        self.list.setToolTip("Click an image to open it and what was painted on it.")
-        self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.list.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        self.list = ImageList(opened.project)
         self.add_button = QToolButton()
         self.add_button.setText("Add images ▾")
         self.add_button.setStyleSheet(MENU_STYLE)
@@ -56,13 +48,17 @@ class ImagesSection(Section):
         self.menu.setToolTipsVisible(True)
         self.menu.aboutToShow.connect(self.fill_menu)
         self.add_button.setMenu(self.menu)
+        self.import_button = ImportButton(opened)
+        self.import_button.said.connect(self.notice.say)
         self.status = WrappedLabel()
         row = QHBoxLayout()
         row.addWidget(self.add_button)
-        row.addWidget(self.status, stretch=1)
+        row.addWidget(self.import_button)
         self.add(self.list)
         self.rows.addLayout(row)
+        self.add(self.status)
         self.add(self.notice)
+        self._say_status("")
         self._lost = ""
         self._runner = Runner(self)
         self._runner.progress.connect(self._show_progress)
@@ -83,20 +79,11 @@ class ImagesSection(Section):
     def refresh(self) -> None:
         """List the images anew."""
         opened = self._opened
-        self.list.clear()
-        for image in opened.project.images:
-            item = QListWidgetItem(self._words(image))
-            item.setData(_ID, image.id)
-            item.setToolTip("\n".join(file.path for file in image.files))
-            self.list.addItem(item)
-        number = self.list.count()
-        row = self.list.sizeHintForRow(0) if number else 0
-        self.list.setFixedHeight(max(1, min(number, _ROWS_SHOWN)) * row + 6)
-        self.list.setVisible(number > 0)
-        self._select(opened.images.current)
+        self.list.fill(opened.images.current)
+        self.import_button.refresh()
         set_blocked(self.add_button, READ_ONLY if opened.read_only else None)
-        if not number and not self._runner.running:
-            self.status.setText("No images yet.")
+        if not self.list.count() and not self._runner.running:
+            self._say_status("No images yet. Open one in napari, or add files.")
 
     def fill_menu(self) -> None:
         """Bring the menu up to date: the images open in napari, and files."""
@@ -151,11 +138,15 @@ class ImagesSection(Section):
             session.copy_files = ask_whether_to_copy(self)
         return session.copy_files if files else False
 
+    def _say_status(self, text: str) -> None:
+        self.status.setText(text)
+        self.status.setVisible(bool(text))
+
     def _show_progress(self, progress: Progress) -> None:
-        self.status.setText(progress.text)
+        self._say_status(progress.text)
 
     def _on_added(self, outcome: Any) -> None:
-        self.status.setText("")
+        self._say_status("")
         set_blocked(self.add_button, None)
         if isinstance(outcome, Failure):
             self.notice.say("error", outcome.message, outcome.details)
@@ -176,20 +167,19 @@ class ImagesSection(Section):
         files, _ = QFileDialog.getOpenFileNames(self, "Add images")
         self.add_files([Path(file) for file in files])
 
-    def _on_clicked(self, item: QListWidgetItem) -> None:
-        image_id = item.data(_ID)
-        images = self._opened.images
+    def _on_clicked(self) -> None:
+        image_id, images = self.list.chosen(), self._opened.images
         if image_id != images.current or self._opened.image_layer(image_id) is None:
             self.notice.clear()
             images.show(image_id)
 
     def _on_opening(self, image_id: str) -> None:
-        self._select(image_id)
-        self.status.setText(f"Opening “{self._opened.project.image(image_id).name}”…")
+        self.list.select(image_id)
+        self._say_status(f"Opening “{self._opened.project.image(image_id).name}”…")
 
     def _on_shown(self, image_id: str) -> None:
-        self.status.setText("")
-        self._select(image_id)
+        self._say_status("")
+        self.list.select(image_id)
         image = self._opened.images.get(image_id)
         damaged = image.annotation.stored.damaged if image is not None else {}
         if damaged:
@@ -201,14 +191,14 @@ class ImagesSection(Section):
             )
 
     def _on_failed(self, image_id: str, why: str) -> None:
-        self.status.setText("")
+        self._say_status("")
         self._lost = image_id
         gone = "not there any more" in why
         self.notice.say("error", sentence(why), remedy="Look in a folder…" if gone else "Try again")
-        self._select(self._opened.images.current)
+        self.list.select(self._opened.images.current)
 
     def _on_lost(self, what: str) -> None:
-        self._lost = self._current_of_list()
+        self._lost = self.list.chosen()
         self.notice.say(
             "hint",
             f"The {what} layer was removed from the window. "
@@ -248,37 +238,7 @@ class ImagesSection(Section):
         self._opened.images.show(self._lost)
 
     def _on_annotated(self, image_id: str, _position: tuple[int, ...]) -> None:
-        for item in self._items():
-            if item.data(_ID) == image_id:
-                item.setText(self._words(self._opened.project.image(image_id)))
-
-    def _words(self, image: ImageReference) -> str:
-        annotation = self._opened.project.annotation(image.id)
-        try:
-            done = len(annotation.annotated())
-        except InputError:
-            return f"{image.name}   cannot be read"
-        slices = 1
-        for axis, size in zip(image.label_axes, image.label_shape, strict=True):
-            slices *= size if axis in image.fixed_axes else 1
-        if not done:
-            return f"{image.name}   –"
-        if slices == 1:
-            return f"{image.name}   painted"
-        return f"{image.name}   {done:,} of {count(slices, 'slice')}"
-
-    def _items(self) -> list[QListWidgetItem]:
-        items = (self.list.item(row) for row in range(self.list.count()))
-        return [item for item in items if item is not None]
-
-    def _select(self, image_id: str) -> None:
-        for item in self._items():
-            if item.data(_ID) == image_id:
-                self.list.setCurrentItem(item)
-
-    def _current_of_list(self) -> str:
-        item = self.list.currentItem()
-        return "" if item is None else str(item.data(_ID))
+        self.list.update_image(image_id)
 
 
 def ask_whether_to_copy(parent: Section) -> bool | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -258,8 +259,8 @@ class OpenProject(QObject):
             self.misfit.emit(annotation.stored.image.id)
             return
         if positions is None:
-            stored = annotation.stored
-            positions = stored.changed_slices(annotation.data)
+            self._submit_all(annotation)
+            return
         found = False
         for position in positions:
             self._submit(annotation, position)
@@ -270,9 +271,21 @@ class OpenProject(QObject):
     def _submit(self, annotation: AnnotationLayer, position: Position) -> None:
         stored, data = annotation.stored, annotation.data
         name = (stored.image.id, position)
-        self._autosave.submit(name, lambda: stored.write_slice(data, position))
+        self._autosave.submit(name, partial(stored.write_slice, data, position))
         if not self._news.isActive():
             self._news.start()
+
+    def _submit_all(self, annotation: AnnotationLayer) -> None:
+        """Find out in the background what changed: to look at a whole volume takes time."""
+        stored, data, autosave = annotation.stored, annotation.data, self._autosave
+
+        def look() -> None:
+            for position in stored.changed_slices(data):
+                name = (stored.image.id, position)
+                autosave.submit(name, partial(stored.write_slice, data, position))
+
+        autosave.submit(f"all of {stored.image.id}", look)
+        self._news.start()
 
     def _save_shown(self) -> None:
         """Compare the slice shown with its file: a program may have written into the array."""
