@@ -20,6 +20,17 @@ __all__ = ["MARK", "AnnotationLayer", "is_annotation"]
 
 MARK = "napari-swin-umamba-annotation"
 """Key in a layer's metadata: the id of the image that is annotated."""
+_HISTORY = ("_undo_history", "_redo_history")
+_KEPT = (
+    "brush_size",
+    "contiguous",
+    "contour",
+    "n_edit_dimensions",
+    "name",
+    "opacity",
+    "preserve_labels",
+    "show_selected_label",
+)
 _TRANSFORM_EVENTS = ("affine", "rotate", "scale", "shear", "translate", "units")
 
 
@@ -61,25 +72,56 @@ class AnnotationLayer:
         self.stored = stored
         self.on_change = on_change
         self._kept = kept_axes(image_layer, stored.image)
-        self.layer = Labels(
-            data,
-            name=f"{stored.image.name} – annotation",
-            metadata={MARK: stored.image.id},
-            opacity=OPACITY,
-            **result_transform(image_layer, self._kept),
-            **layer_looks(settings),
-        )
-        self.layer.editable = not read_only
+        self._read_only = read_only
+        self.layer = self._make(data, settings)
         self.layer.selected_label = FIRST_CLASS if settings.classes else BACKGROUND
         self.data: Any = self.layer.data
         """The array that is saved: the layer's, unless a person gave the layer another size."""
         self._tops = self._history_tops()
+        self._connect()
+
+    def renew(self, settings: Settings) -> None:
+        """Make another layer in place of one that left the viewer, with its undo steps.
+
+        napari gives a layer that comes back its tools a second time, without taking the first ones
+        away: a click would count twice.
+
+        Parameters
+        ----------
+        settings
+            Of the project.
+        """
+        old, data = self.layer, self.data
+        self.disconnect()
+        self.layer = self._make(data, settings)
+        for name in (*_KEPT, "selected_label"):
+            setattr(self.layer, name, getattr(old, name))
+        for name in _HISTORY:  # napari's own; where it is not there, the steps are lost
+            if old.data is data and hasattr(old, name):
+                setattr(self.layer, name, getattr(old, name))
+        self.data = self.layer.data
+        self._tops = self._history_tops()
+        self._connect()
+
+    def _make(self, data: np.ndarray, settings: Settings) -> Labels:
+        layer = Labels(
+            data,
+            name=f"{self.stored.image.name} – annotation",
+            metadata={MARK: self.stored.image.id},
+            opacity=OPACITY,
+            **result_transform(self.image_layer, self._kept),
+            **layer_looks(settings),
+        )
+        layer.editable = not self._read_only
+        return layer
+
+    def _connect(self) -> None:
         events = self.layer.events
         events.paint.connect(self._on_paint)
         events.set_data.connect(self._on_shown_anew)
         events.data.connect(self._on_data)
         for name in _TRANSFORM_EVENTS:
-            getattr(image_layer.events, name).connect(self._on_image_moved)
+            getattr(self.image_layer.events, name).connect(self._on_image_moved)
 
     @property
     def fits(self) -> bool:
@@ -112,7 +154,7 @@ class AnnotationLayer:
             return
         self._tops = tops
         changed: set[Position] = set()
-        for name in ("_undo_history", "_redo_history"):
+        for name in _HISTORY:
             for item in list(getattr(self.layer, name, ()))[-1:]:
                 changed |= touched_slices(self.stored.image, item)
         self.on_change(changed)
@@ -129,7 +171,7 @@ class AnnotationLayer:
     def _history_tops(self) -> tuple[int, ...]:
         """What undo and redo would do next, by identity; napari's own, so it may not be there."""
         tops = []
-        for name in ("_undo_history", "_redo_history"):
+        for name in _HISTORY:
             history = getattr(self.layer, name, None)
             tops += [len(history), id(history[-1])] if history else [0, 0]
         return tuple(tops)

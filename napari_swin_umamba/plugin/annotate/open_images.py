@@ -17,6 +17,7 @@ from napari_swin_umamba.errors import InputError
 from napari_swin_umamba.plugin.annotate.annotation_layer import AnnotationLayer
 from napari_swin_umamba.plugin.annotate.image_files import files_of_layer, layer_data, layer_fits
 from napari_swin_umamba.plugin.annotate.looks import label_dtype
+from napari_swin_umamba.plugin.annotate.screen import Screen, take_out
 from napari_swin_umamba.plugin.annotate.stored_annotation import StoredAnnotation, read_annotation
 from napari_swin_umamba.plugin.image_combo import is_image
 from napari_swin_umamba.plugin.runner import Runner
@@ -67,16 +68,36 @@ class OpenImages(QObject):
     """A person removed a layer of the image shown: what it was, ``image`` or ``annotation``."""
 
     def __init__(
-        self, viewer: ViewerModel, project: Project, on_change: OnChange, read_only: bool
+        self,
+        viewer: ViewerModel,
+        project: Project,
+        on_change: OnChange,
+        read_only: bool,
+        save: Callable[[], None],
     ) -> None:
+        """Show nothing yet.
+
+        Parameters
+        ----------
+        viewer
+            Where images are shown.
+        project
+            Whose images.
+        on_change
+            Called with an annotation and the slices of it that changed; None: not known which.
+        read_only
+            Nothing can be painted.
+        save
+            Has all strokes on disk when it returns; called in a thread before a file is read.
+        """
         super().__init__()
         self._viewer, self._project = viewer, project
-        self._on_change, self.read_only = on_change, read_only
+        self._on_change, self.read_only, self._save = on_change, read_only, save
         self._kept: OrderedDict[str, OpenImage] = OrderedDict()
         self._runner = Runner(self)
         self._runner.ended.connect(self._on_read)
         self._wanted: tuple[ImageReference, Image | None] | None = None
-        self._moving_layers = False
+        self._screen = Screen(viewer)
         self.current = ""
         """Id of the image shown; empty if none is."""
         viewer.layers.events.removed.connect(self._on_removed)
@@ -97,8 +118,8 @@ class OpenImages(QObject):
 
     @property
     def busy(self) -> bool:
-        """Whether an image is being read."""
-        return self._runner.running
+        """Whether an image is being read, or about to be shown."""
+        return self._runner.running or self._screen.waiting
 
     def show(self, image_id: str, layer: Image | None = None) -> None:
         """Show an image instead of the one shown now; ``shown`` or ``failed`` follows.
@@ -110,6 +131,8 @@ class OpenImages(QObject):
         layer
             The person's own layer of it; None: it is read from its files.
         """
+        if self.shown_image is not None:
+            self._screen.leave(self.shown_image.annotation.layer)
         kept = self._kept.get(image_id)
         if kept is not None:
             self._put_on_screen(kept)
@@ -127,11 +150,10 @@ class OpenImages(QObject):
         if kept is None:
             self.show(image_id)
             return
-        if self.current == image_id:
-            self.take_off_screen()
         kept.annotation.disconnect()
-        del self._kept[image_id]
-        self.show(image_id, None if kept.is_ours else kept.image_layer)
+        self._wanted = kept.reference, kept.image_layer
+        self._screen.leave(kept.annotation.layer)
+        self._read_wanted()
 
     def read_all_again(self) -> None:
         """Read annotations anew, after their files were changed by something else."""
@@ -150,23 +172,27 @@ class OpenImages(QObject):
         self._kept.clear()
         self.current = ""
 
+    def stop(self) -> None:
+        """Read nothing more."""
+        self._wanted = None
+        self._runner.stop()
+
     def take_off_screen(self) -> None:
-        """Remove the layers of the image shown; the person's own image is only hidden."""
-        image = self.shown_image
+        """Remove the layers of the image shown, for good."""
+        out = [*self._screen.stop(), *self._on_screen()]
         self.current = ""
+        take_out(self._viewer, out, self._screen.delay)
+
+    def _on_screen(self) -> list[Any]:
+        """Layers to take out of the viewer; the person's own image is only hidden."""
+        image = self.shown_image
         if image is None:
-            return
-        self._moving_layers = True
-        try:
-            if image.annotation.layer in self._viewer.layers:
-                self._viewer.layers.remove(image.annotation.layer)
-            if image.image_layer in self._viewer.layers:
-                if image.is_ours:
-                    self._viewer.layers.remove(image.image_layer)
-                else:
-                    image.image_layer.visible = False
-        finally:
-            self._moving_layers = False
+            return []
+        self._screen.put_tool_down(image.annotation.layer)
+        if image.is_ours:
+            return [image.annotation.layer, image.image_layer]
+        image.image_layer.visible = False
+        return [image.annotation.layer]
 
     def _read_wanted(self) -> None:
         assert self._wanted is not None
@@ -179,7 +205,7 @@ class OpenImages(QObject):
         layer = layer or self._layer_of(image, files)
         self._wanted = image, layer
         dtype = label_dtype(self._project.settings)
-        self._runner.start(partial(_read, image, layer, files, annotation, dtype))
+        self._runner.start(partial(_read, self._save, image, layer, files, annotation, dtype))
 
     def _layer_of(self, image: ImageReference, files: tuple[Path, ...]) -> Image | None:
         """The layer of an image that the person has opened already."""
@@ -215,28 +241,36 @@ class OpenImages(QObject):
             layer = Image(data, **arguments)
         else:
             layer = read.layer
+        before = self._kept.pop(read.image.id, None)  # read again
         annotation = AnnotationLayer(
             layer, read.data, read.stored, self._project.settings, _ignore, self.read_only
         )
         annotation.on_change = partial(self._on_change, annotation)
-        self._put_on_screen(OpenImage(read.image, layer, annotation, is_ours))
+        image = OpenImage(read.image, layer, annotation, is_ours)
+        if before is None:
+            self._put_on_screen(image, new=True)
+        else:
+            image.is_ours = before.is_ours
+            self._screen.replace([before.annotation.layer], partial(self._show, image, True))
 
-    def _put_on_screen(self, image: OpenImage) -> None:
-        if self.current != image.reference.id:
-            self.take_off_screen()
+    def _put_on_screen(self, image: OpenImage, new: bool = False) -> None:
+        out = self._on_screen() if self.current != image.reference.id else []
+        self._screen.replace(out, partial(self._show, image, new))
+
+    def _show(self, image: OpenImage, new: bool) -> None:
+        layers = self._viewer.layers
         self._kept[image.reference.id] = image
         self._kept.move_to_end(image.reference.id)
-        self._moving_layers = True
-        try:
-            if image.image_layer not in self._viewer.layers:
-                image.is_ours = True
-                self._viewer.add_layer(image.image_layer)
-            image.image_layer.visible = True
-            if image.annotation.layer not in self._viewer.layers:
-                self._viewer.add_layer(image.annotation.layer)
-            self._viewer.layers.selection.active = image.annotation.layer
-        finally:
-            self._moving_layers = False
+        if image.annotation.layer not in layers and not new:
+            image.annotation.renew(self._project.settings)
+        if image.image_layer not in layers:
+            image.is_ours = True
+            self._viewer.add_layer(image.image_layer)
+        image.image_layer.visible = True
+        if image.annotation.layer not in layers:
+            self._viewer.add_layer(image.annotation.layer)
+        layers.selection.active = image.annotation.layer
+        self._screen.take_tool(image.annotation.layer)
         while len(self._kept) > _KEPT:
             _, oldest = self._kept.popitem(last=False)
             oldest.annotation.disconnect()
@@ -245,7 +279,7 @@ class OpenImages(QObject):
 
     def _on_removed(self, event: Any) -> None:
         image = self.shown_image
-        if self._moving_layers or image is None:
+        if self._screen.changing or image is None:
             return
         if event.value == image.annotation.layer:
             self.current = ""
@@ -259,6 +293,7 @@ def _ignore(_changed: Iterable[Position] | None) -> None:
 
 
 def _read(
+    save: Callable[[], None],
     image: ImageReference,
     layer: Image | None,
     files: tuple[Path, ...],
@@ -268,5 +303,6 @@ def _read(
 ) -> _Read:
     shown: Any = layer if layer is not None else layer_data(files, image)
     channel.stop_if_asked()
+    save()
     data, stored = read_annotation(annotation, dtype)
     return _Read(image, shown, data, stored)

@@ -96,7 +96,9 @@ class OpenProject(QObject):
         self._lock = lock
         self._autosave = Autosave()
         self.session = Session.read(project.folder)
-        self.images = OpenImages(viewer, project, self._on_change, self.read_only)
+        self.images = OpenImages(
+            viewer, project, self._on_change, self.read_only, self._autosave.flush
+        )
         self._problem = ""
         self._news = _timer(self, _NEWS_INTERVAL, self._tell_news, repeat=True)
         self._look = _timer(self, _LOOKS_INTERVAL, self._save_shown)
@@ -220,6 +222,7 @@ class OpenProject(QObject):
         """
         self.save_session()
         self.flush()
+        self.images.stop()
         self.images.take_off_screen()
         self.abandon()
 

@@ -116,7 +116,7 @@ def test_reopening_restores_images_strokes_and_position(
     assert layer.units == image.units
     folder = project.opened.project.folder
     assert project.close_project()
-    assert len(viewer.layers) == 0
+    qtbot.waitUntil(lambda: len(viewer.layers) == 0, timeout=2000)
     viewer.dims.set_current_step(0, 0)
     project.open_project(folder)
     wait_shown(project)

@@ -86,7 +86,6 @@ def test_keys_and_clicks_choose_what_is_painted(
         "liver   Alt+2",
         "vessel   Alt+3",
     ]
-    viewer.window._qt_window.show()
     native = viewer.window._qt_viewer.canvas.native
     qtbot.keyClick(native, Qt.Key.Key_3, Qt.KeyboardModifier.AltModifier)
     assert (layer.selected_label, layer.mode) == (3, "paint")
@@ -109,7 +108,6 @@ def test_a_key_is_given_to_another_class(viewer: Any, project: Any, qtbot: Any) 
     assert editor.rows[1].key.currentText() == "no key"
     classes.apply(editor.edited())
     assert "liver   Alt+3" in texts(classes.list)
-    viewer.window._qt_window.show()
     layer = project.opened.annotation_layer()
     native = viewer.window._qt_viewer.canvas.native
     qtbot.keyClick(native, Qt.Key.Key_3, Qt.KeyboardModifier.AltModifier)
