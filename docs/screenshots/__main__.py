@@ -14,6 +14,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
+from annotating import photograph_annotating, photograph_objects
 from models import hippocampus_model, nuclei_of_half_a_micrometre
 from napari.settings import get_settings
 from qtpy.QtCore import QSettings
@@ -32,6 +33,7 @@ def main() -> None:
     """Make all pictures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=FOLDER, help="folder for the pictures")
+    parser.add_argument("--only", choices=("segment", "annotate"), help="pictures of one dock")
     parser.add_argument("--volume-model", type=Path, help="a model file for the hippocampus")
     arguments = parser.parse_args()
     out = arguments.out.resolve()
@@ -42,20 +44,30 @@ def main() -> None:
         get_settings(temporary / "napari.yaml")
         user = QSettings.Scope.UserScope
         QSettings.setPath(QSettings.Format.IniFormat, user, str(temporary))
-        volume_model = arguments.volume_model or hippocampus_model(temporary)
-        scaled_model = nuclei_of_half_a_micrometre(temporary)
+        if arguments.only != "annotate":
+            photograph_segmenting(out, temporary, arguments.volume_model)
+        if arguments.only != "segment":
+            for theme in ("dark", "light"):
+                photograph_annotating(theme, out, temporary)
+                photograph_objects(theme, out, temporary)
 
-        studio = Studio("dark", out)
-        photograph_images(studio)
-        photograph_volume(studio, volume_model)
-        photograph_settings(studio, temporary)
-        photograph_messages(studio, volume_model, scaled_model)
-        studio.close()
 
-        studio = Studio("light", out)
-        photograph_images(studio)
-        photograph_volume(studio, volume_model)
-        studio.close()
+def photograph_segmenting(out: Path, temporary: Path, volume_model: Path | None) -> None:
+    """Make the pictures of the dock *Segment*."""
+    volume_model = volume_model or hippocampus_model(temporary)
+    scaled_model = nuclei_of_half_a_micrometre(temporary)
+
+    studio = Studio("dark", out)
+    photograph_images(studio)
+    photograph_volume(studio, volume_model)
+    photograph_settings(studio, temporary)
+    photograph_messages(studio, volume_model, scaled_model)
+    studio.close()
+
+    studio = Studio("light", out)
+    photograph_images(studio)
+    photograph_volume(studio, volume_model)
+    studio.close()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A napari window with the dock *Segment*, and a camera."""
+"""A napari window with one of the docks, and a camera."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import io
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import napari
 from napari.settings import get_settings
@@ -26,17 +27,21 @@ KEPT = ("#56b4e9", "#009e73", "#e69f00", "#d55e00", "#0072b2")
 class Studio:
     """One window in one theme; pictures go to a folder."""
 
-    def __init__(self, theme: str, folder: Path) -> None:
+    def __init__(
+        self,
+        theme: str,
+        folder: Path,
+        make: Callable[[napari.Viewer], Any] = SegmentWidget,
+        name: str = "Segment (Swin-UMamba)",
+    ) -> None:
         get_settings().appearance.theme = theme
         self.theme, self.folder = theme, folder
         self.viewer = napari.Viewer(show=True)
         self.viewer.theme = theme
         self.window: QWidget = self.viewer.window._qt_window
         self.window.resize(*WINDOW)
-        self.widget = SegmentWidget(self.viewer)
-        dock = self.viewer.window.add_dock_widget(
-            self.widget, name="Segment (Swin-UMamba)", area="right"
-        )
+        self.widget = make(self.viewer)
+        dock = self.viewer.window.add_dock_widget(self.widget, name=name, area="right")
         self.wait(0.5)
         self.viewer.window._qt_window.resizeDocks([dock], [DOCK_WIDTH], Qt.Orientation.Horizontal)
 

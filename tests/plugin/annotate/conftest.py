@@ -91,8 +91,8 @@ def paint(viewer: Any, qtbot: Any) -> Callable[..., None]:
     from qtpy.QtGui import QMouseEvent
     from qtpy.QtWidgets import QApplication
 
-    # The window stays hidden. With one that is drawn, Mesa's software renderer ends the program some
-    # time after a Labels layer that had a tool was removed, in napari alone as well.
+    # The window stays hidden. With one that is drawn, Mesa's software renderer ends the program
+    # some time after a Labels layer that had a tool was removed, in napari alone as well.
     canvas = viewer.window._qt_viewer.canvas
 
     def send(native: Any, kind: Any, place: Any, button: Any, buttons: Any) -> None:
