@@ -78,6 +78,7 @@ def test_the_window_stays_open_while_strokes_cannot_be_saved(
         window_watch, "_close_anyway", lambda _, problem: asked.append(problem) or answer
     )
     window, event = viewer.window._qt_window, QCloseEvent()
+    window.show()
     monkeypatch.setattr(type(window), "closeEvent", lambda *_: None)  # it is needed a while
     paint(project.opened.annotation_layer(), (10, 10), (10, 30))
     with full_disk():
@@ -91,6 +92,7 @@ def test_closing_napari_or_the_dock_saves_first(
     viewer: Any, project: Any, make_dock: Callable, paint: Callable, wait_shown: Callable
 ) -> None:
     opened = project.opened
+    viewer.window._qt_window.show()
     folder, layer = opened.project.folder, opened.annotation_layer()
     paint(layer, (10, 10), (10, 30))
     project.parent().title.close_button.click()
