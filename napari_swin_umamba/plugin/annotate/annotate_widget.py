@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -122,6 +123,8 @@ class AnnotateWidget(QScrollArea):
             return
         opened, self.opened = self.opened, None
         opened.save_session()
+        with suppress(InputError):  # what the disk refuses goes on being tried
+            opened.flush()
         opened.abandon()
 
     def unsaved_problem(self) -> str:

@@ -124,7 +124,7 @@ def test_an_object_that_is_clicked(
 
 
 @pytest.mark.window
-@pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2)])
+@pytest.mark.parametrize("order", [(0, 1, 2), pytest.param((1, 0, 2), marks=pytest.mark.slow)])
 def test_a_region_that_is_drawn(
     viewer: Any, project: Any, predicted: Any, paint: Callable, qtbot: Any, order: tuple
 ) -> None:
@@ -171,6 +171,7 @@ def test_classes_of_another_name_are_refused(project: Any, predicted: Any, viewe
 
 
 @pytest.mark.window
+@pytest.mark.slow
 def test_a_prediction_by_the_segment_dock(
     viewer: Any, project: Any, make_model: Callable, qtbot: Any, tmp_path: Path
 ) -> None:

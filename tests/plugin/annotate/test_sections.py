@@ -140,7 +140,14 @@ def test_classes_get_names_colours_and_company_and_keep_their_ids(project: Any, 
     layer.selected_label = 4
 
 
-@pytest.mark.parametrize(("target", "expected"), [(0, {0, 2}), (1, {0, 1, 2}), (2, {0, 2})])
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        (2, {0, 2}),
+        pytest.param(0, {0, 2}, marks=pytest.mark.slow),
+        pytest.param(1, {0, 1, 2}, marks=pytest.mark.slow),
+    ],
+)
 def test_removing_and_merging_change_strokes_only_once_confirmed(
     viewer: Any,
     project: Any,
