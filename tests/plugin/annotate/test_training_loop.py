@@ -135,6 +135,7 @@ def test_a_short_loop(
     # Two blocks of eight slices, neither settled: the second is chosen to be held out.
     assert train.held_out.fold.header.text() == "Held out: a fifth, chosen at Train"
     image = dock.opened.project.images[0].id
+    dock.opened.flush()  # the last stroke may not be on disk yet
     train.held_out.choose((image, 1), "held_out")
     assert train.held_out.fold.header.text() == "Held out: 2 slices"
     assert "at least 3" in train.held_out.advice.text()
