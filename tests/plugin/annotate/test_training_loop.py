@@ -149,7 +149,7 @@ def test_a_short_loop(
     live = next(layer for layer in person.predictions() if layer.name == "stack – live")
     assert live.data[5].any()
     assert not live.data[6].any()
-    assert "left" in train.progress.status.text()
+    qtbot.waitUntil(lambda: "left" in train.progress.status.text(), timeout=60_000)
     train.progress.stop_button.click()
     found = person.wait_for_end()
     assert (found.outcome, found.before) == ("first", None)
