@@ -314,6 +314,17 @@ def test_start_model_must_fit(make_dataset) -> None:
         run(make_dataset(name="e"), "fifth", init="imagenet")
 
 
+def test_normalization_is_the_start_models_unless_asked_for(make_dataset) -> None:
+    folder = make_dataset()
+    options = {"steps": 1, "val_every": 1}
+    first = run(folder, "first", normalization="zscore", **options)
+    schemes = []
+    for name, asked in (("kept", "auto"), ("other", "percentile")):
+        again = run(folder, name, init=str(first.model), normalization=asked, **options)
+        schemes += [c.normalization.scheme for c in load_model(again.model).plan.channels]
+    assert schemes == ["zscore", "percentile"]
+
+
 def test_a_run_is_not_replaced_unless_told(make_dataset) -> None:
     folder = make_dataset()
     first = run(folder)
@@ -366,6 +377,8 @@ def test_minutes_become_steps_that_are_stored(make_dataset) -> None:
     # Both given: what is less counts.
     few = run(make_dataset(name="b"), "b", steps=2, minutes=5.0)
     assert (few.reason, few.steps) == ("steps", 2)
+    one = run(make_dataset(name="c"), "c", steps=1, minutes=5.0)
+    assert (one.reason, one.steps) == ("steps", 1)
 
 
 def test_broken_batches_are_left_out_and_told(

@@ -207,6 +207,12 @@ def test_slices_are_resampled_on_request(nnunet: Path) -> None:
     assert set(np.unique(target)) == {0, 1, 2}
 
 
+def test_the_patch_fits_the_resampled_slices(nnunet: Path) -> None:
+    for spacing, patch in ((None, (64, 64)), ((1.0, 1.0), (96, 64))):
+        settings = make_config(dataset=nnunet, run=nnunet / "run", spacing=spacing)
+        assert make_plan(scan_dataset(nnunet, spacing=spacing), settings).patch == patch
+
+
 def test_the_ignore_label_is_unknown(nnunet: Path) -> None:
     describe(nnunet, {"background": 0, "box": 1, "ignore": 2})
     dataset = scan_dataset(nnunet)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from pydantic import JsonValue
 
@@ -155,13 +156,22 @@ def make_plan(dataset: Dataset, config: TrainConfig, aligned: Aligned | None = N
         channels=_channels(dataset, config, start),
         rgb=start.rgb if start and _takes_channels(dataset, start) else dataset.rgb,
         classes=_classes(dataset, config, aligned),
-        patch=config.patch or (start.patch if start else default_patch(dataset.fingerprint)),
+        patch=config.patch or (start.patch if start else default_patch(_shape(dataset, config))),
         spacing=dataset.spacing,
         unit=dataset.unit,
         plane=config.plane,
         output=config.recipe.targets.instances if dataset.instances else "semantic",
         object_diameter=_object_diameter(dataset),
     )
+
+
+def _shape(dataset: Dataset, config: TrainConfig) -> tuple[int, int]:
+    """Median rows and columns of a slice as it is trained on."""
+    assert dataset.fingerprint is not None
+    if config.spacing is None:
+        return dataset.fingerprint.shape
+    rows, columns = np.median([sample.shape for sample in dataset.samples], axis=0)
+    return round(float(rows)), round(float(columns))
 
 
 def _object_diameter(dataset: Dataset) -> float | None:
@@ -206,9 +216,19 @@ def _architecture(config: TrainConfig, start: Plan | None) -> str:
 
 
 def _channels(dataset: Dataset, config: TrainConfig, start: Plan | None) -> tuple[Channel, ...]:
-    if start is not None and _takes_channels(dataset, start):
-        return start.channels
     assert dataset.fingerprint is not None
+    if start is not None and _takes_channels(dataset, start):
+        if config.normalization == "auto":
+            return start.channels
+        last = len(dataset.fingerprint.channels) - 1  # grey images have one for three
+        return tuple(
+            item.model_copy(
+                update={
+                    "normalization": _normalization(dataset.fingerprint, min(index, last), config)
+                }
+            )
+            for index, item in enumerate(start.channels)
+        )
     return tuple(
         Channel(name=name, normalization=_normalization(dataset.fingerprint, index, config))
         for index, name in enumerate(dataset.channel_names)

@@ -51,7 +51,8 @@ def time_steps(
         spent = sum(durations[1:])  # the first one compiles and reads
         if (len(durations) > 2 and spent > _SHARE * minutes * 60) or len(durations) > _MOST_STEPS:
             break
-    return statistics.median(durations[1:])  # a computer that was busy for a moment counts little
+    # A computer that was busy for a moment counts little; a run of one step has no other.
+    return statistics.median(durations[1:] or durations)
 
 
 def time_validation(validate: Callable[[ImageStore], object], images: ImageStore) -> float:

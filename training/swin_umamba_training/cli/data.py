@@ -223,7 +223,7 @@ def _description(looked: Survey) -> list[str]:
 
     fingerprint = from_survey(looked).fingerprint
     assert fingerprint is not None
-    patch = default_patch(fingerprint)
+    patch = default_patch(fingerprint.shape)
     plan = f"plan: {default_batch(patch)} patches of {patch[0]} x {patch[1]} in a step"
     return [*fingerprint.lines(), plan]
 
@@ -245,7 +245,7 @@ def _as_json(looked: Survey) -> dict[str, object]:
     if trainable:
         fingerprint = from_survey(looked).fingerprint
         assert fingerprint is not None
-        patch = default_patch(fingerprint)
+        patch = default_patch(fingerprint.shape)
         answer["fingerprint"] = fingerprint.model_dump(mode="json")
         answer["plan"] = {
             "plane": fingerprint.plane,

@@ -215,11 +215,16 @@ def common_spacing(
     return (float(row), float(column)), distance, units.pop()
 
 
-def default_patch(fingerprint: Fingerprint) -> tuple[int, int]:
-    """Patch that fits the slices: their median size in multiples of 32, at most 256."""
+def default_patch(shape: tuple[int, int]) -> tuple[int, int]:
+    """Patch that fits the slices: their median size in multiples of 32, at most 256.
+
+    Parameters
+    ----------
+    shape
+        Median rows and columns.
+    """
     height, width = (
-        min(LARGEST_PATCH, math.ceil(size / PATCH_MULTIPLE) * PATCH_MULTIPLE)
-        for size in fingerprint.shape
+        min(LARGEST_PATCH, math.ceil(size / PATCH_MULTIPLE) * PATCH_MULTIPLE) for size in shape
     )
     return height, width
 
