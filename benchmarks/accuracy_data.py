@@ -9,12 +9,14 @@ from pathlib import Path
 
 import nibabel
 import numpy as np
+from scipy import ndimage
 
 __all__ = ["EXPERIMENTS", "Prepared", "prepare"]
 
 STROKES = 0.05
 """Share of a slice's pixels that the simulated annotator paints."""
 _LENGTH, _WIDTH = 12, 2  # of a stroke, in pixels
+_NEAR = 5  # pixels around objects where every other stroke on the background begins
 _IGNORE = 3
 
 
@@ -96,6 +98,9 @@ def _write_strokes(source: Path, target: Path) -> None:
 def draw_strokes(truth: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Paint short lines inside each class in turn until enough of the slice is painted.
 
+    A stroke ends at the border of its class. Where there are objects, every other stroke on the
+    background begins near one, as that of a person who shows where an object ends.
+
     Parameters
     ----------
     truth
@@ -111,11 +116,14 @@ def draw_strokes(truth: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     painted = np.full_like(truth, _IGNORE)
     budget = round(STROKES * truth.size)
     classes = np.unique(truth)
+    near = ndimage.binary_dilation(truth > 0, iterations=_NEAR)
     turn = 0
     while budget > 0:
         number = classes[turn % len(classes)]
+        about_objects = number == 0 and turn // len(classes) % 2 == 0 and near.any()
         turn += 1
-        rows, columns = np.nonzero((truth == number) & (painted == _IGNORE))
+        free = (truth == number) & (painted == _IGNORE)
+        rows, columns = np.nonzero(free & near if about_objects else free)
         if not len(rows):
             continue
         start = rng.integers(len(rows))

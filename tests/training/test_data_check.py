@@ -410,6 +410,9 @@ COMBINED = {
     "pairs, values": ("NaN", "mask of fractions", "constant image", "image is text"),
     "pairs, warnings": ("one mask empty", "constant image", "16 bits among 8"),
     "pairs, everything named a": ("mask of colours", "channels mixed", "NaN", "mask is text"),
+    "pairs, an image twice and its mask": ("one image twice", "mask is text"),
+    "pairs, an image twice and negative values": ("one image twice", "mask of negative values"),
+    "pairs, a constant image and its mask": ("constant image", "mask is text"),
     "nnunet, files": (
         "case without labels",
         "channel missing",

@@ -29,22 +29,22 @@ def compare_cases(
     source
         The data set.
     reports
-        Of its cases.
+        Of its cases, those with something wrong included.
     rule
         What their values mean.
     instances
         Whether they number objects.
     """
-    if not reports:
-        return []
+    labelled = [report for report in reports if report.usable]
     return [
         *_undeclared(source, reports, instances),
         *_channels(source, reports),
         *_dtypes(reports),
         *_dimensions(reports),
         *_spacings(reports),
-        *_empty(source, reports, rule),
-        *_unused(source, reports, instances),
+        *_constant(reports),
+        *(_empty(source, labelled, rule) if labelled else ()),
+        *(_unused(source, labelled, instances) if labelled else ()),
         *_twice(reports),
     ]
 
@@ -202,13 +202,15 @@ def _empty(source: Source, reports: Sequence[CaseReport], rule: LabelRule) -> li
             "not labelled"
         )
         found.append(Problem("empty-case", message, files, "warning"))
-    flat = [report for report in reports if report.low_high[0] == report.low_high[1]]
-    if flat:
-        message = (
-            f"images hold one value only, there is nothing to see: {listed_files(_images(flat))}"
-        )
-        found.append(Problem("constant-image", message, _images(flat), "warning"))
     return found
+
+
+def _constant(reports: Sequence[CaseReport]) -> list[Problem]:
+    flat = [report for report in reports if report.low_high[0] == report.low_high[1]]
+    if not flat:
+        return []
+    message = f"images hold one value only, there is nothing to see: {listed_files(_images(flat))}"
+    return [Problem("constant-image", message, _images(flat), "warning")]
 
 
 def _unused(source: Source, reports: Sequence[CaseReport], instances: bool) -> list[Problem]:

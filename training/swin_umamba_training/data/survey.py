@@ -77,6 +77,9 @@ class CaseReport:
     image_hash: str
     """SHA-256 of the files' content."""
     label_hash: str
+    usable: bool = True
+    """Nothing is wrong with it. Otherwise it is here for what its image has in common with others,
+    and has slices only if its labels could be read and fit."""
 
     @property
     def name(self) -> str:
@@ -145,7 +148,8 @@ def survey(
     numbered, rule, notes = looker.decide(problems)
     problems += compare_cases(source, reports, rule, numbered)
     problems.sort(key=lambda problem: problem.severity != "error")
-    return Survey(source, tuple(reports), numbered, rule, tuple(problems), (*source.notes, *notes))
+    usable = tuple(report for report in reports if report.usable)
+    return Survey(source, usable, numbered, rule, tuple(problems), (*source.notes, *notes))
 
 
 class _Looker:
@@ -158,7 +162,7 @@ class _Looker:
         self._summaries: list[MaskSummary] = []
 
     def look(self, case: Case, problems: list[Problem]) -> CaseReport | None:
-        """Read a case; None if it cannot be used."""
+        """Read a case; None if its image cannot be read."""
         count = len(problems)
         image = read_case_image(case, problems)
         if image is None:
@@ -179,13 +183,11 @@ class _Looker:
                     "former file back, or add this one as a new image"
                 )
                 problems.append(Problem("file-changed", message, (str(file),)))
-        if labels is None or any(p.severity == "error" for p in problems[count:]):
-            return None
-        slices = self._slices(case, image, layout, labels)
+        usable = labels is not None and all(p.severity != "error" for p in problems[count:])
         channels = 3 if layout.colours else layout.channels
         return CaseReport(
             case=case,
-            shape=labels.shape,
+            shape=() if labels is None else labels.shape,
             axes=image.axes,
             dtype=str(image.array.dtype),
             channels=channels,
@@ -195,11 +197,16 @@ class _Looker:
             slice_axis=plane_axis(image, layout),
             plane_shape=layout.plane_shape,
             plane_spacing=spacing,
-            slices=slices,
-            intensities=self._sample(image, labels, channels),
+            slices=() if labels is None else self._slices(case, image, layout, labels),
+            intensities=(
+                np.empty((channels, 0), np.float32)
+                if labels is None
+                else self._sample(image, labels, channels)
+            ),
             low_high=(float(image.array.min()), float(image.array.max())),
             image_hash="+".join(hashes),
-            label_hash=_label_hash(case),
+            label_hash=_label_hash(case) if usable else "",
+            usable=usable,
         )
 
     def decide(self, problems: list[Problem]) -> tuple[bool, LabelRule, list[str]]:
