@@ -44,7 +44,11 @@ def make_dock(
 
     yield make
     for dock in docks:
+        watch = dock.training.watch if dock.training is not None else None
+        left = watch.process if watch is not None and watch.running else None
         dock.shut_down()
+        if left is not None:  # a test failed: its training would go on for minutes
+            left._terminate()
 
 
 @pytest.fixture
