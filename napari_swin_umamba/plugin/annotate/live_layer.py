@@ -21,7 +21,15 @@ from napari_swin_umamba.plugin.transform import move_layer, result_transform
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-__all__ = ["LiveLayer"]
+__all__ = ["LiveLayer", "is_live"]
+
+_MARK = "live"
+
+
+def is_live(layer: Labels) -> bool:
+    """Whether a layer is written again and again: nothing to take over from."""
+    ours = layer.metadata.get(METADATA_KEY)
+    return isinstance(ours, dict) and bool(ours.get(_MARK))
 
 
 class LiveLayer:
@@ -41,6 +49,7 @@ class LiveLayer:
         self._viewer, self.image, self._name = viewer, image, name
         self.layer: Labels | None = None
         self._kind: Any = None
+        self._resting = False
 
     def write(self, task: SegmentTask, begun: Begun, result: SegmentedSlice) -> bool:
         """Show a slice; return False if a person painted there, so that it is left."""
@@ -53,6 +62,8 @@ class LiveLayer:
             self._make(task, begun, np.zeros(place.shape, dtype), place.offset)
             self._kind = kind
         assert self.layer is not None
+        if self._resting:
+            self._resting, self.layer.visible = False, True
         key = place.only or slice_key(task.layout.fixed_axes, result.position)
         index = place.index(task.layout.target(result.position))
         if not may_write(self.layer, key, index):
@@ -64,17 +75,34 @@ class LiveLayer:
         self.layer.refresh(extent=False, highlight=False, thumbnail=False)
         return True
 
+    def rest(self) -> None:
+        """Empty and hide the layer until it is written to again, unless a person painted on it.
+
+        Removing one takes napari half a second where no GPU draws, adding it again as long.
+        """
+        layer = self.layer
+        if layer is None or layer not in self._viewer.layers or self._resting:
+            return
+        if not self._is_untouched(layer):
+            layer.metadata[METADATA_KEY].pop(_MARK, None)
+            self.layer = None  # it is the person's from now on
+            return
+        layer.visible, self._resting = False, True
+        layer.metadata[METADATA_KEY]["slices"] = {}
+        layer.data[...] = 0
+
     def remove(self) -> None:
         """Take the layer out of the viewer, unless a person painted on it."""
-        layer, self.layer = self.layer, None
-        if layer is None or layer not in self._viewer.layers:
-            return
+        layer, self.layer, self._resting = self.layer, None, False
+        if layer is not None and layer in self._viewer.layers and self._is_untouched(layer):
+            self._viewer.layers.remove(layer)
+
+    @staticmethod
+    def _is_untouched(layer: Labels) -> bool:
         written = layer.metadata.get(METADATA_KEY, {}).get("slices", {})
         ours = {item["digest"] for item in written.values()}
-        for plane in np.reshape(layer.data, (-1, *layer.data.shape[-2:])):
-            if plane.any() and digest(plane) not in ours:
-                return
-        self._viewer.layers.remove(layer)
+        planes = np.reshape(layer.data, (-1, *layer.data.shape[-2:]))
+        return all(not plane.any() or digest(plane) in ours for plane in planes)
 
     def _transform(self, task: SegmentTask, offset: tuple[int, ...] | None) -> dict[str, Any]:
         return result_transform(self.image, task.reading.kept_axes, offset)
@@ -82,7 +110,7 @@ class LiveLayer:
     def _make(
         self, task: SegmentTask, begun: Begun, data: np.ndarray, offset: tuple[int, ...] | None
     ) -> None:
-        mark = {"image_id": str(self.image.unique_id), "live": True}
+        mark = {"image_id": str(self.image.unique_id), _MARK: True}
         transform = self._transform(task, offset)
         self.layer = make_labels_layer(self.image, begun, data, self._name, mark, transform)
         self.layer.opacity = 0.5

@@ -69,11 +69,10 @@ class LivePrediction(QObject):
             self.clear()
 
     def clear(self) -> None:
-        """Take away what is shown."""
+        """Hide what is shown."""
         self._done = None
         if self._layer is not None:
-            self._layer.remove()
-            self._layer = None
+            self._layer.rest()
 
     def look(self) -> None:
         """Predict the slice shown if it, or the weights, are new."""
@@ -96,7 +95,7 @@ class LivePrediction(QObject):
             self.problem = str(error)
             return
         if self._layer is None or self._layer.image != layer:
-            self.clear()
+            self._remove()
             name = f"{image.reference.name} – live"
             self._layer = LiveLayer(self._opened.viewer, layer, name)
         self._task, self._begun, self._step = task, None, wanted[0]
@@ -107,8 +106,13 @@ class LivePrediction(QObject):
         """Stop; what is shown goes, unless a person painted on it."""
         self._timer.stop()
         self._runner.abandon()
-        self.clear()
+        self._remove()
         self._models.release()
+
+    def _remove(self) -> None:
+        if self._layer is not None:
+            self._layer.remove()
+            self._layer = None
 
     def _on_begun(self) -> None:
         self.clear()

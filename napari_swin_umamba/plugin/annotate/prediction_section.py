@@ -17,6 +17,7 @@ from napari_swin_umamba.plugin.annotate.accepting import (
 from napari_swin_umamba.plugin.annotate.annotation_layer import is_annotation
 from napari_swin_umamba.plugin.annotate.click_tool import ClickTool, RegionTool
 from napari_swin_umamba.plugin.annotate.extent import part_of_object
+from napari_swin_umamba.plugin.annotate.live_layer import is_live
 from napari_swin_umamba.plugin.annotate.open_images import OpenImage
 from napari_swin_umamba.plugin.annotate.open_project import OpenProject
 from napari_swin_umamba.plugin.annotate.regions import region_mask
@@ -100,7 +101,7 @@ class PredictionSection(Section):
         self._layers = []
         if image is not None:
             for layer in reversed(list(self._opened.viewer.layers)):
-                if isinstance(layer, Labels) and not is_annotation(layer):
+                if _may_be_a_prediction(layer):
                     data = layer.data
                     if getattr(data, "shape", None) == image.reference.label_shape:
                         self._layers.append(layer)
@@ -267,3 +268,7 @@ class PredictionSection(Section):
         events = self._opened.viewer.layers.events
         events.inserted.disconnect(self._on_layers)
         events.removed.disconnect(self._on_layers)
+
+
+def _may_be_a_prediction(layer: Any) -> bool:
+    return isinstance(layer, Labels) and not is_annotation(layer) and not is_live(layer)

@@ -92,7 +92,11 @@ class Person:
         return process.state.comparison
 
     def predictions(self) -> list[Any]:
-        return [layer for layer in self.viewer.layers if is_result(layer)]
+        found = [layer for layer in self.viewer.layers if is_result(layer)]
+        return [layer for layer in found if "live" not in layer.name]
+
+    def live_layer(self) -> Any:
+        return next(layer for layer in self.viewer.layers if layer.name == "stack – live")
 
 
 @pytest.fixture
@@ -146,13 +150,15 @@ def test_a_short_loop(
     person.begin_training(3600)
     # The slice shown is predicted meanwhile, again and again.
     qtbot.waitUntil(lambda: len(set(drawn)) > 1, timeout=240_000)
-    live = next(layer for layer in person.predictions() if layer.name == "stack – live")
+    live = person.live_layer()
     assert live.data[5].any()
     assert not live.data[6].any()
     qtbot.waitUntil(lambda: "left" in train.progress.status.text(), timeout=60_000)
     train.progress.stop_button.click()
     found = person.wait_for_end()
     assert (found.outcome, found.before) == ("first", None)
+    assert not live.visible
+    assert not live.data.any()
     assert person.sections.verdict.isVisibleTo(dock)
     assert "v1 is this project’s first model".replace("’", "'") in (
         person.sections.verdict.verdict.text()
@@ -266,5 +272,5 @@ def test_the_whole_loop(
     assert found is not None
     assert "Stopped after" in back.train.notice.text
     assert back.train.resume_button.isVisibleTo(other)
-    assert not [layer for layer in viewer.layers if "live" in layer.name]
+    assert not any(layer.visible for layer in viewer.layers if "live" in layer.name)
     assert [layer for layer in viewer.layers if is_annotation(layer)]
