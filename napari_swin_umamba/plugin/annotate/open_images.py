@@ -17,7 +17,7 @@ from napari_swin_umamba.errors import InputError
 from napari_swin_umamba.plugin.annotate.annotation_layer import AnnotationLayer
 from napari_swin_umamba.plugin.annotate.image_files import files_of_layer, layer_data, layer_fits
 from napari_swin_umamba.plugin.annotate.looks import label_dtype
-from napari_swin_umamba.plugin.annotate.screen import Screen, take_out
+from napari_swin_umamba.plugin.annotate.screen import Screen, is_leaving, take_out
 from napari_swin_umamba.plugin.annotate.stored_annotation import StoredAnnotation, read_annotation
 from napari_swin_umamba.plugin.image_combo import is_image
 from napari_swin_umamba.plugin.runner import Runner
@@ -210,7 +210,8 @@ class OpenImages(QObject):
     def _layer_of(self, image: ImageReference, files: tuple[Path, ...]) -> Image | None:
         """The layer of an image that the person has opened already."""
         for layer in self._viewer.layers:
-            if is_image(layer) and files_of_layer(layer) == files and layer_fits(layer, image):
+            ours = is_image(layer) and files_of_layer(layer) == files and layer_fits(layer, image)
+            if ours and not is_leaving(layer):
                 return layer
         return None
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from napari.layers import Labels
 from qtpy.QtCore import QObject, QTimer
@@ -17,7 +18,10 @@ from qtpy.QtCore import QObject, QTimer
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-__all__ = ["Screen", "take_out"]
+__all__ = ["Screen", "is_leaving", "take_out"]
+
+_leaving: WeakSet[Any] = WeakSet()
+"""Layers that :func:`take_out` will remove in a moment."""
 
 _DRAWN = 0.15
 """Seconds within which the canvas is drawn."""
@@ -120,10 +124,16 @@ def take_out(viewer: ViewerModel, layers: Sequence[Any], delay: int) -> None:
     delay
         Milliseconds.
     """
+    _leaving.update(layers)
     if delay:
         QTimer.singleShot(delay, partial(_remove, viewer, layers))
     else:
         _remove(viewer, layers)
+
+
+def is_leaving(layer: Any) -> bool:
+    """Whether a layer will be taken out in a moment: it must not be used any more."""
+    return layer in _leaving
 
 
 def _remove(viewer: ViewerModel, layers: Sequence[Any]) -> None:

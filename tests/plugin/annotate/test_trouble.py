@@ -223,3 +223,19 @@ def test_saving_takes_no_time_of_the_window(project: Any) -> None:
         opened.save_session()
         times.append(time.perf_counter() - begun)
     assert min(times) < 0.05
+
+
+def test_a_project_is_closed_and_opened_again_at_once(
+    project: Any, viewer: Any, qtbot: Any, wait_shown: Callable
+) -> None:
+    """Its former layers leave the window a moment later; none of them is shown again."""
+    folder = project.opened.project.folder
+    assert project.close_project()
+    project.open_project(folder)
+    wait_shown(project)
+    qtbot.wait(500)
+    images = project.opened.images
+    assert project.opened.image_layer(images.current) in viewer.layers
+    assert project.opened.annotation_layer() in viewer.layers
+    assert len(viewer.layers) == 2
+    assert project.sections[0].notice.text == ""
