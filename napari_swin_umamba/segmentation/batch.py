@@ -30,7 +30,7 @@ from napari_swin_umamba.segmentation.channel_files import read_case
 from napari_swin_umamba.segmentation.device import resolve_device
 from napari_swin_umamba.segmentation.layout import check_plane
 from napari_swin_umamba.segmentation.measurement import measure_labels
-from napari_swin_umamba.segmentation.resampling import check_object_diameter
+from napari_swin_umamba.segmentation.resampling import check_scaling
 from napari_swin_umamba.segmentation.segmenter import segment
 
 __all__ = ["BatchOptions", "run_batch"]
@@ -95,13 +95,7 @@ class BatchOptions:
             raise InputError("give either the axes or the channel axis (--axes, --channel-axis)")
         check_plane(self.plane)
         resolve_device(self.device)
-        if self.object_diameter is not None and self.resample:
-            raise InputError(
-                "give either the objects' diameter or resampling: both scale the image "
-                "(--object-diameter, --resample)"
-            )
-        if self.object_diameter is not None and model is not None:
-            check_object_diameter(self.object_diameter, model.plan)
+        check_scaling(self.object_diameter, self.resample, model.plan if model else None)
         if self.resample and model is not None and model.plan.spacing is None:
             raise InputError(
                 f"the model '{model.name}' does not say how large the pixels of its training "

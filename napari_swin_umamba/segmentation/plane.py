@@ -29,6 +29,7 @@ from napari_swin_umamba.segmentation.prediction import (
 )
 from napari_swin_umamba.segmentation.preprocessing import normalize, select_channels
 from napari_swin_umamba.segmentation.resampling import (
+    check_scaling,
     resampled_shape,
     resize_labels,
     resize_plane,
@@ -98,12 +99,8 @@ class PlaneSegmenter:
             It is to be resampled, and a pixel size is not known; or scaled by the size of its
             objects, and the model knows none.
         """
+        check_scaling(self.object_diameter, self.resample, self.model.plan)
         if self.object_diameter is not None:
-            if self.resample:
-                raise InputError(
-                    "give either the objects' diameter or resampling: both scale the image "
-                    "(--object-diameter, --resample)"
-                )
             return shape_by_objects(shape, self.object_diameter, self.model.plan)
         if not self.resample:
             return shape

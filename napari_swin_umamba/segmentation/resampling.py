@@ -17,7 +17,7 @@ from napari_swin_umamba.images.units import same_length_factor
 from napari_swin_umamba.plan import Plan
 
 __all__ = [
-    "check_object_diameter",
+    "check_scaling",
     "resampled_shape",
     "resize_labels",
     "resize_plane",
@@ -87,14 +87,13 @@ def shape_by_objects(shape: tuple[int, int], diameter: float, plan: Plan) -> tup
     diameter
         Of typical objects in the plane, in its pixels.
     plan
-        With the diameter of the training objects.
+        With the diameter of the training objects: see :func:`check_scaling`.
 
     Raises
     ------
     InputError
-        The diameter is out of range, or the plan knows none.
+        The plane would become unreasonably large.
     """
-    check_object_diameter(diameter, plan)
     assert plan.object_diameter is not None
     factor = plan.object_diameter / diameter
     if shape[0] * shape[1] * factor**2 > _LARGEST_PLANE:
@@ -106,27 +105,36 @@ def shape_by_objects(shape: tuple[int, int], diameter: float, plan: Plan) -> tup
     return max(1, round(shape[0] * factor)), max(1, round(shape[1] * factor))
 
 
-def check_object_diameter(diameter: float, plan: Plan) -> None:
+def check_scaling(diameter: float | None, resample: bool, plan: Plan | None = None) -> None:
     """Say why planes cannot be scaled by the size of their objects.
 
     Parameters
     ----------
     diameter
-        In pixels.
+        In pixels; None: they are not scaled by it, and nothing is wrong.
+    resample
+        Whether they are scaled by the size of their pixels.
     plan
-        Of the model.
+        Of the model, if it is known yet.
 
     Raises
     ------
     InputError
-        The diameter is out of range, or the model knows no size of objects.
+        Both are wanted, the diameter is out of range, or the model knows no size of objects.
     """
+    if diameter is None:
+        return
+    if resample:
+        raise InputError(
+            "give either the objects' diameter or resampling: both scale the image "
+            "(--object-diameter, --resample)"
+        )
     if not 0 < diameter < inf:
         raise InputError(
             f"the objects' diameter must be a positive number of pixels, not {diameter:g} "
             "(--object-diameter)"
         )
-    if plan.object_diameter is None:
+    if plan is not None and plan.object_diameter is None:
         raise InputError(
             "the model does not say how large its training objects were, so images cannot be "
             "scaled by the size of their objects; leave it out (--object-diameter)"

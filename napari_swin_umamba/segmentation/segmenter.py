@@ -21,7 +21,7 @@ from napari_swin_umamba.segmentation.layout import check_plane, resolve_layout
 from napari_swin_umamba.segmentation.linking import ObjectLinker
 from napari_swin_umamba.segmentation.plane import PlaneSegmenter
 from napari_swin_umamba.segmentation.prediction import Progress, StopRequest, stop_if
-from napari_swin_umamba.segmentation.resampling import check_object_diameter
+from napari_swin_umamba.segmentation.resampling import check_scaling
 from napari_swin_umamba.segmentation.volume import VolumeSegmenter
 from napari_swin_umamba.segmentation.volume_run import segment_volumes
 
@@ -146,8 +146,7 @@ def segment(
         image = Image(as_array(image), axes or "")
     axes = axes or image.axes or None
     if model.plan.volume is not None:
-        if object_diameter is not None:
-            check_object_diameter(object_diameter, model.plan)
+        check_scaling(object_diameter, resample, model.plan)
         volumes = VolumeSegmenter(model, device, mirror, overlap, objects, probabilities)
         image = replace(image, array=as_array(image.array))
         found = segment_volumes(
