@@ -179,6 +179,8 @@ class Plan(_Frozen):
     to the object's largest, by a sigmoid; labels number the objects."""
     min_object_pixels: int = Field(default=16, ge=0)
     """Objects only: smaller ones are dropped."""
+    fill_holes: bool = True
+    """Objects only: background that an object encloses belongs to it."""
     object_diameter: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """Objects only: median diameter in training, in pixels as the network sees them (of a circle of
     the same area); None if unknown."""

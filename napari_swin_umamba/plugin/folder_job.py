@@ -41,7 +41,7 @@ def run_folder(task: FolderTask, models: LoadedModel, channel: Channel) -> Batch
         Nothing was begun: no images, a folder that cannot be written, files that would be replaced.
     """
     channel.report(Progress("Loading…"))
-    from napari_swin_umamba.segmentation import BatchOptions, plan_batch, run_batch
+    from napari_swin_umamba.segmentation import BatchOptions, ObjectRules, plan_batch, run_batch
     from napari_swin_umamba.segmentation.batch_report import FileStarted, TileDone
 
     model, _ = models.get(task.model_path)
@@ -78,6 +78,7 @@ def run_folder(task: FolderTask, models: LoadedModel, channel: Channel) -> Batch
             objects=options.objects,
             resample=options.resample,
             object_diameter=options.object_diameter,
+            object_rules=ObjectRules(options.min_area, options.edge_objects),
         ),
         tell,
         channel.should_stop,

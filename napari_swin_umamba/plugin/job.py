@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -163,7 +163,12 @@ def run_segmentation(
         The channel said so.
     """
     channel.report(Progress("Loading…"))
-    from napari_swin_umamba.segmentation import ObjectLinker, PlaneSegmenter, resolve_device
+    from napari_swin_umamba.segmentation import (
+        ObjectLinker,
+        ObjectRules,
+        PlaneSegmenter,
+        resolve_device,
+    )
     from napari_swin_umamba.segmentation.volume import VolumeSegmenter
 
     started = time.perf_counter()
@@ -171,7 +176,9 @@ def run_segmentation(
     options, reading = task.options, task.reading
     device, _ = resolve_device(options.device)
     how = (model, device, options.mirror, options.overlap, options.objects)
-    settings = (model_sha256, options)
+    # Objects are left out of what the network found: other rules need no other run of it.
+    settings = (model_sha256, replace(options, min_area=None, edge_objects=True))
+    rules = ObjectRules(options.min_area, options.edge_objects)
     planes: Planes | VolumePlanes
     if model.plan.volume is None:
         spacing = reading.spacing_in(model.plan.unit)
@@ -183,6 +190,7 @@ def run_segmentation(
         by_volume = VolumeSegmenter(*how, options.probabilities)
         planes = VolumePlanes(by_volume, task.data, reading, task.layout, settings, cache, channel)
     instances = planes.segmenter.instances
+    rules.check(instances)
     channel.deliver(
         Begun(
             plan=model.plan,
@@ -205,6 +213,8 @@ def run_segmentation(
             waiting = waiting[len(group) :]
             for position, (labels, probabilities) in zip(group, found, strict=True):
                 channel.stop_if_asked()
+                if instances:
+                    labels = rules.keep(labels, reading.spacing)
                 if linker is not None:
                     labels = linker.link(labels, position)
                 if task.whole and position == task.positions[0]:

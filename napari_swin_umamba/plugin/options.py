@@ -23,5 +23,10 @@ class SegmentOptions:
     """Bring slices to the pixel size of the training images first."""
     object_diameter: float | None = None
     """Of typical objects in pixels: slices are scaled until they are as large as in training."""
+    min_area: float | None = None
+    """Objects of a smaller area are left out: in the square of the image's unit, or in pixels where
+    the size of its pixels is not known."""
+    edge_objects: bool = True
+    """Keep objects that the image's edge cuts."""
     probabilities: bool = False
     """Also show how probable each class is."""

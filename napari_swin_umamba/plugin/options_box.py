@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
 from napari_swin_umamba.plan import Plan
 from napari_swin_umamba.plugin.options import SegmentOptions
 from napari_swin_umamba.plugin.parts import make_narrow, set_blocked
+from napari_swin_umamba.plugin.words import unit_symbol
 
 __all__ = ["DEVICES", "OptionsBox", "ResultRow"]
 
@@ -108,6 +109,14 @@ class OptionsBox(QWidget):
         self.object_diameter.setDecimals(1)
         self.object_diameter.setSuffix(" px")
         self.object_diameter.setSpecialValueText("as in training")
+        self.min_area = QDoubleSpinBox()
+        self.min_area.setRange(0, 1e9)
+        self.min_area.setSpecialValueText("any")
+        self.edge_objects = QCheckBox("Keep objects at the image’s edge")
+        self.edge_objects.setChecked(True)
+        self.edge_objects.setToolTip(
+            "Switch this off where sizes are measured: the edge may cut these objects."
+        )
         self.probabilities = QCheckBox("Show probabilities too")
         self.probabilities.setToolTip("Adds an image layer for each class.")
         self.release_button = QPushButton("Release GPU memory")
@@ -126,16 +135,18 @@ class OptionsBox(QWidget):
                 ("Device", self.device),
                 ("Overlap", self.overlap),
                 ("Object diameter", self.object_diameter),
+                ("Smallest object", self.min_area),
             )
         ):
             label = QLabel(caption)
             label.setIndent(0)
             grid.addWidget(label, row, 0)
             grid.addWidget(widget, row, 1)
-        for row, check in enumerate((self.mirror, self.resample, self.probabilities), 3):
+        checks = (self.edge_objects, self.mirror, self.resample, self.probabilities)
+        for row, check in enumerate(checks, grid.rowCount()):
             grid.addWidget(check, row, 0, 1, 2)
             check.toggled.connect(lambda _: self.changed.emit())
-        grid.addWidget(self.release_button, 6, 0, 1, 2)
+        grid.addWidget(self.release_button, grid.rowCount(), 0, 1, 2)
         self._body.hide()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -143,11 +154,13 @@ class OptionsBox(QWidget):
         layout.addWidget(self._body)
         self.show_options(SegmentOptions())
         self.device.currentIndexChanged.connect(lambda _: self.changed.emit())
-        for box in (self.overlap, self.object_diameter):
+        for box in (self.overlap, self.object_diameter, self.min_area):
             box.valueChanged.connect(lambda _: self.changed.emit())
         self.resample.toggled.connect(self._scale_one_way)
         self.object_diameter.valueChanged.connect(self._scale_one_way)
         self.show_model(None)
+        self._shown_for: tuple[bool, str | None] | None = None
+        self.show_objects(False, None)
 
     def options(self, objects: bool) -> SegmentOptions:
         """Return the settings shown."""
@@ -159,6 +172,8 @@ class OptionsBox(QWidget):
             resample=self.resample.isChecked(),
             probabilities=self.probabilities.isChecked(),
             object_diameter=self._diameter(),
+            min_area=round(self.min_area.value(), 2) or None if objects else None,
+            edge_objects=self.edge_objects.isChecked() or not objects,
         )
 
     def _diameter(self) -> float | None:
@@ -179,6 +194,34 @@ class OptionsBox(QWidget):
         why = "This model does not say how large its training objects were."
         set_blocked(self.object_diameter, None if trained else why)
 
+    def show_objects(self, objects: bool, unit: str | None) -> None:
+        """Offer to leave objects out, where the result is objects.
+
+        Parameters
+        ----------
+        objects
+            Whether it is.
+        unit
+            Of the pixel size of the image chosen; None if it is not known. Another one makes the
+            smallest object "any" again.
+        """
+        if (objects, unit) == self._shown_for:
+            return
+        self._shown_for = objects, unit
+        for control in (self.min_area, self.edge_objects):
+            set_blocked(control, None)
+        suffix = f" {unit_symbol(unit)}²" if unit else " px"
+        if suffix != self.min_area.suffix():
+            self.min_area.setValue(0)
+            self.min_area.setSuffix(suffix)
+            self.min_area.setDecimals(2 if unit else 0)
+        self.min_area.setToolTip(
+            "Objects of a smaller area on a slice are left out. “any” keeps all that are large "
+            "enough to be learned."
+        )
+        for control in (self.min_area, self.edge_objects):
+            set_blocked(control, None if objects else "Only where the result is objects.")
+
     def _scale_one_way(self) -> None:
         """Of two ways to scale an image, the one chosen last counts."""
         if self.sender() is self.resample and self.resample.isChecked():
@@ -188,7 +231,7 @@ class OptionsBox(QWidget):
 
     def show_options(self, options: SegmentOptions) -> None:
         """Show settings; ``changed`` is emitted once if they differ from those shown."""
-        before = self.options(False)
+        before = self.options(True)
         self.blockSignals(True)
         self.device.setCurrentIndex(max(0, self.device.findData(options.device)))
         self.overlap.setValue(options.overlap)
@@ -196,8 +239,10 @@ class OptionsBox(QWidget):
         self.resample.setChecked(options.resample)
         self.probabilities.setChecked(options.probabilities)
         self.object_diameter.setValue(options.object_diameter or 0)
+        self.min_area.setValue(options.min_area or 0)
+        self.edge_objects.setChecked(options.edge_objects)
         self.blockSignals(False)
-        if self.options(False) != before:
+        if self.options(True) != before:
             self.changed.emit()
 
     def _fold(self, opened: bool) -> None:

@@ -104,6 +104,8 @@ def describe_settings(options: SegmentOptions, reading: Reading) -> dict[str, Js
         "mirror": options.mirror,
         "resample": options.resample,
         "object_diameter": options.object_diameter,
+        "min_area": options.min_area,
+        "edge_objects": options.edge_objects,
         "slices_along": [axis_name(reading, axis) for axis in reading.fixed_axes],
         "channel_axis": reading.channel_axis,
         "spacing": None if reading.spacing is None else list(reading.spacing),

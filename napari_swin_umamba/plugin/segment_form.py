@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
@@ -143,6 +144,8 @@ class SegmentForm(QScrollArea):
         state = self.readiness()
         self.model_text.setText(state.model_text)
         self.model_text.setToolTip(state.model_details)
+        reading = state.reading
+        self.options_box.show_objects(self.result_row.value, reading.unit if reading else None)
         self.reading_row.show_reading(state.reading, state.reading_text)
         busy = self.busy
         for widget in (self.image_combo, self.model_row, self.reading_row, self.result_row):
@@ -228,7 +231,15 @@ class SegmentForm(QScrollArea):
         self.choice_changed.emit()
 
     def _on_preferences(self, _preferences: Any) -> None:
-        self.options_box.show_options(self._settings.options(_preferred()))
+        now, remembered = self.options(), self._settings.options(_preferred())
+        self.options_box.show_options(
+            replace(
+                remembered,
+                object_diameter=now.object_diameter,
+                min_area=now.min_area,
+                edge_objects=now.edge_objects,
+            )
+        )
 
     def shut_down(self) -> None:
         """Let go of the viewer."""

@@ -19,6 +19,7 @@ __all__ = [
     "sentence",
     "size_in_bytes",
     "times",
+    "unit_symbol",
 ]
 
 _UNITS = {
@@ -120,7 +121,12 @@ def duration(seconds: float) -> str:
 
 def length(value: float, unit: str | None) -> str:
     """Say a length: ``0.5 µm``, ``6 mm``, ``3``."""
-    return f"{value:.3g} {_UNITS.get(unit or '', unit or '')}".strip()
+    return f"{value:.3g} {unit_symbol(unit)}".strip()
+
+
+def unit_symbol(unit: str | None) -> str:
+    """Return the symbol of a unit: ``µm`` of ``micrometer``; nothing of None."""
+    return _UNITS.get(unit or "", unit or "")
 
 
 def size_in_bytes(size: float) -> str:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     )
     from napari_swin_umamba.segmentation.linking import ObjectLinker
     from napari_swin_umamba.segmentation.measurement import measure_labels
+    from napari_swin_umamba.segmentation.object_rules import ObjectRules
     from napari_swin_umamba.segmentation.plane import PlaneSegmenter
     from napari_swin_umamba.segmentation.prediction import predict_logits, predict_logits_of_many
     from napari_swin_umamba.segmentation.preprocessing import preprocess
@@ -51,6 +52,7 @@ __all__ = [
     "Model",
     "ModelInfo",
     "ObjectLinker",
+    "ObjectRules",
     "PlaneSegmenter",
     "Segmentation",
     "active_backend",
@@ -89,6 +91,7 @@ _HOME = {
     "measure_labels": "measurement",
     "plan_batch": "batch_planning",
     "ObjectLinker": "linking",
+    "ObjectRules": "object_rules",
     "PlaneSegmenter": "plane",
     "predict_logits": "prediction",
     "predict_logits_of_many": "prediction",

@@ -30,6 +30,7 @@ from napari_swin_umamba.segmentation.channel_files import read_case
 from napari_swin_umamba.segmentation.device import resolve_device
 from napari_swin_umamba.segmentation.layout import check_plane
 from napari_swin_umamba.segmentation.measurement import measure_labels
+from napari_swin_umamba.segmentation.object_rules import ObjectRules
 from napari_swin_umamba.segmentation.resampling import check_scaling
 from napari_swin_umamba.segmentation.segmenter import segment
 
@@ -62,6 +63,8 @@ class BatchOptions:
     object_diameter: float | None = None
     """Of typical objects, in pixels of the files: slices are scaled by it; in place of
     `resample`."""
+    object_rules: ObjectRules = ObjectRules()
+    """Which objects are left out."""
     channel_axis: str | None = None
     """Letter or number of the axis of the files that holds channels; in place of `axes`."""
     series: str | None = None
@@ -96,6 +99,8 @@ class BatchOptions:
         check_plane(self.plane)
         resolve_device(self.device)
         check_scaling(self.object_diameter, self.resample, model.plan if model else None)
+        as_trained = model.plan.numbers_objects if model else None
+        self.object_rules.check(as_trained if self.objects is None else self.objects)
         if self.resample and model is not None and model.plan.spacing is None:
             raise InputError(
                 f"the model '{model.name}' does not say how large the pixels of its training "
@@ -200,6 +205,7 @@ def _segment_file(
             objects=options.objects,
             resample=options.resample,
             object_diameter=options.object_diameter,
+            object_rules=options.object_rules,
         )
     except InputError as error:
         if not image.notes:

@@ -14,6 +14,8 @@ from scipy import ndimage
 from skimage.segmentation import watershed
 
 from napari_swin_umamba.plan import Plan
+from napari_swin_umamba.segmentation.holes import fill_holes
+from napari_swin_umamba.segmentation.numbering import number_in_order
 
 __all__ = [
     "instances_from_boundary",
@@ -66,7 +68,7 @@ def instances_from_boundary(probabilities: np.ndarray, min_object_pixels: int = 
     objects |= seeds > 0
     _add_seeds(seeds, objects)
     labels = watershed(-interior, seeds, mask=objects)
-    return _number(labels, min_object_pixels)
+    return number_in_order(labels, min_object_pixels)
 
 
 def instances_from_distance(probabilities: np.ndarray, min_object_pixels: int = 16) -> np.ndarray:
@@ -95,7 +97,7 @@ def instances_from_distance(probabilities: np.ndarray, min_object_pixels: int = 
     seeds = np.zeros(objects.shape, np.int32)
     _add_seeds(seeds, (distance > _MIDDLE) & objects)
     _add_seeds(seeds, objects)
-    return _number(watershed(-distance, seeds, mask=objects), min_object_pixels)
+    return number_in_order(watershed(-distance, seeds, mask=objects), min_object_pixels)
 
 
 def number_objects(probabilities: np.ndarray, plan: Plan) -> np.ndarray:
@@ -109,7 +111,8 @@ def number_objects(probabilities: np.ndarray, plan: Plan) -> np.ndarray:
         One that numbers objects.
     """
     decode = instances_from_distance if plan.output == "distance" else instances_from_boundary
-    return decode(probabilities, plan.min_object_pixels)
+    objects = decode(probabilities, plan.min_object_pixels)
+    return fill_holes(objects) if plan.fill_holes else objects
 
 
 def output_probabilities(logits: np.ndarray, plan: Plan) -> np.ndarray:
@@ -153,7 +156,7 @@ def objects_from_classes(labels: np.ndarray) -> np.ndarray:
         count = ndimage.label(labels == value, _CROSS, output=of_class)
         pieces[of_class > 0] = of_class[of_class > 0] + largest
         largest += count
-    return _number(pieces, 1)
+    return number_in_order(pieces, 1)
 
 
 def _sure_seeds(sure: np.ndarray) -> np.ndarray:
@@ -174,17 +177,3 @@ def _add_seeds(seeds: np.ndarray, candidates: np.ndarray) -> None:
     seeded[0] = True
     new = ~seeded[pieces]
     seeds[new] = pieces[new] + seeds.max()
-
-
-def _number(labels: np.ndarray, min_object_pixels: int) -> np.ndarray:
-    """Drop small objects and number the others 1, 2, ... in the order of their first pixel."""
-    sizes = np.bincount(labels.ravel())
-    keep = sizes >= max(min_object_pixels, 1)
-    keep[0] = False
-    values, first = np.unique(labels, return_index=True)
-    ordered = values[np.argsort(first)]
-    ordered = ordered[keep[ordered]]
-    numbers = np.zeros(len(sizes), np.int32)
-    numbers[ordered] = np.arange(1, len(ordered) + 1)
-    numbered: np.ndarray = numbers[labels]
-    return numbered

@@ -19,6 +19,7 @@ from napari_swin_umamba.segmentation.flicker import Flicker, measure_flicker
 from napari_swin_umamba.segmentation.inputs import SliceReport, as_array, checked_spacing
 from napari_swin_umamba.segmentation.layout import check_plane, resolve_layout
 from napari_swin_umamba.segmentation.linking import ObjectLinker
+from napari_swin_umamba.segmentation.object_rules import ObjectRules
 from napari_swin_umamba.segmentation.plane import PlaneSegmenter
 from napari_swin_umamba.segmentation.prediction import Progress, StopRequest, stop_if
 from napari_swin_umamba.segmentation.resampling import check_scaling
@@ -73,6 +74,7 @@ def segment(
     objects: bool | None = None,
     resample: bool = False,
     object_diameter: float | None = None,
+    object_rules: ObjectRules | None = None,
     on_slice: SliceReport | None = None,
 ) -> Segmentation:
     """Segment an image of any size, or a volume or film slice by slice.
@@ -117,6 +119,9 @@ def segment(
         Of typical objects, in pixels of the image: it is scaled until they are as large as in
         training (``plan.object_diameter``). Labels come back on the image's grid. In place of
         `resample`; for models that number objects.
+    object_rules
+        Which objects are left out: small ones, by an area in the image's unit, and those at its
+        edge. None: none.
     on_slice
         Called after each slice of a volume or film with its position along the axes stepped
         through, in the image's order, and its labels ``(rows, columns)``. What it got stays valid
@@ -142,6 +147,8 @@ def segment(
     if not isinstance(model, Model):
         model = load_model(model)
     axes, slice_axis = check_axes(axes), check_plane(plane)
+    rules = object_rules or ObjectRules()
+    rules.check(model.plan.numbers_objects if objects is None else objects)
     if not isinstance(image, Image):
         image = Image(as_array(image), axes or "")
     axes = axes or image.axes or None
@@ -150,7 +157,7 @@ def segment(
         volumes = VolumeSegmenter(model, device, mirror, overlap, objects, probabilities)
         image = replace(image, array=as_array(image.array))
         found = segment_volumes(
-            volumes, image, axes, spacing, slice_axis, on_progress, should_stop, on_slice
+            volumes, image, axes, spacing, slice_axis, rules, on_progress, should_stop, on_slice
         )
         return Segmentation(
             found.labels,
@@ -164,23 +171,24 @@ def segment(
         model, device, mirror, overlap, objects, resample, probabilities, object_diameter
     )
     if axes is None or axes in IMAGE_AXES:
+        known = _spacing_of_plane(spacing, image)
         result = segmenter.segment(
             as_array(np.asarray(image.array)),
             axes,
-            _spacing_of_plane(spacing, image),
+            known,
             image.unit if spacing is None else None,
             on_progress,
             should_stop,
         )
         return Segmentation(
-            result.labels,
+            rules.keep(result.labels, known),
             result.probabilities,
             segmenter.instances,
             model.plan,
             (*image.notes, *result.notes),
         )
     return _segment_slices(
-        segmenter, image, axes, spacing, slice_axis, on_progress, should_stop, on_slice
+        segmenter, image, axes, spacing, slice_axis, rules, on_progress, should_stop, on_slice
     )
 
 
@@ -190,6 +198,7 @@ def _segment_slices(
     axes: str,
     spacing: tuple[float, ...] | None,
     slice_axis: str | None,
+    rules: ObjectRules,
     on_progress: Progress | None,
     should_stop: StopRequest | None,
     on_slice: SliceReport | None,
@@ -222,7 +231,9 @@ def _segment_slices(
         )
         for position, result in zip(group, results, strict=True):
             stop_if(should_stop)
-            found = linker.link(result.labels, position) if linker else result.labels
+            found = rules.keep(result.labels, plane_spacing)
+            if linker is not None:
+                found = linker.link(found, position)
             if labels is None:
                 labels = np.zeros(layout.labels_shape, found.dtype)
             if linker is None and segmenter.instances:

@@ -16,6 +16,7 @@ from napari_swin_umamba.images.units import known_spacing
 from napari_swin_umamba.segmentation.inputs import SliceReport, checked_spacing
 from napari_swin_umamba.segmentation.layout import resolve_layout
 from napari_swin_umamba.segmentation.linking import ObjectLinker
+from napari_swin_umamba.segmentation.object_rules import ObjectRules
 from napari_swin_umamba.segmentation.prediction import Progress, StopRequest
 from napari_swin_umamba.segmentation.volume import (
     OrientedVolume,
@@ -47,6 +48,7 @@ def segment_volumes(
     axes: str | None,
     spacing: tuple[float, ...] | None,
     slice_axis: str | None,
+    rules: ObjectRules,
     on_progress: Progress | None,
     should_stop: StopRequest | None,
     on_slice: SliceReport | None,
@@ -57,8 +59,9 @@ def segment_volumes(
     ----------
     segmenter
         The model and how it is used.
-    image, axes, spacing, slice_axis, on_progress, should_stop, on_slice
-        As :func:`~napari_swin_umamba.segment` takes them, `slice_axis` being its ``plane``.
+    image, axes, spacing, slice_axis, rules, on_progress, should_stop, on_slice
+        As :func:`~napari_swin_umamba.segment` takes them, `slice_axis` being its ``plane`` and
+        `rules` its ``object_rules``.
 
     Raises
     ------
@@ -83,12 +86,12 @@ def segment_volumes(
     spatial = [axis for axis in axes if axis in "ZYX"]
     given = checked_spacing(spacing, len(spatial))
     known = given or known_spacing(image.spacing, len(spatial))
-    layout, _ = resolve_layout(shape, axes, known, frame.slice_axis)
+    layout, plane_spacing = resolve_layout(shape, axes, known, frame.slice_axis)
     if known and given is None and image.grid is not None and image.grid.nifti is not None:
         known, note = _as_nnunet_reads(known, image.grid)
         notes.update({note: None} if note else {})
     steps = dict(zip(spatial, known, strict=True)) if known else None
-    run = _Run(segmenter, layout, on_progress, should_stop)
+    run = _Run(segmenter, layout, rules, plane_spacing, on_progress, should_stop)
     along = axes.index(frame.slice_axis) if frame.slice_axis else None
     for positions in _volumes(layout, along):
         volume = segmenter.prepare(
@@ -145,6 +148,8 @@ class _Run:
         self,
         segmenter: VolumeSegmenter,
         layout: SliceLayout,
+        rules: ObjectRules,
+        plane_spacing: tuple[float, float] | None,
         on_progress: Progress | None,
         should_stop: StopRequest | None,
     ) -> None:
@@ -152,6 +157,8 @@ class _Run:
         self.probabilities: np.ndarray | None = None
         self._segmenter = segmenter
         self._layout = layout
+        self._rules = rules
+        self._plane_spacing = plane_spacing
         self._on_progress = on_progress
         self._should_stop = should_stop
         self._linker = ObjectLinker() if segmenter.instances else None
@@ -176,6 +183,7 @@ class _Run:
             )
             labels = result.labels
             if self._linker is not None:
+                labels = self._rules.keep(labels, self._plane_spacing)
                 labels = self._linker.link(labels, (self._volumes_done, index))
             self._keep(position, labels, result.probabilities)
             yield position, labels

@@ -12,8 +12,10 @@ pytest.importorskip("pytestqt")
 
 from napari.layers import Labels
 
+from napari_swin_umamba.images import Image
 from napari_swin_umamba.plugin.layer_view import data_to_world
-from napari_swin_umamba.segmentation import load_model, segment
+from napari_swin_umamba.plugin.result_layer import METADATA_KEY
+from napari_swin_umamba.segmentation import ObjectRules, load_model, segment
 
 pytestmark = pytest.mark.window
 
@@ -177,6 +179,47 @@ def test_slices_are_scaled_by_the_size_of_their_objects(
     np.testing.assert_array_equal(labels_of(viewer)[0].data, expected)
     widget.options_box.resample.setChecked(True)
     assert widget.options().object_diameter is None
+
+
+def test_small_objects_and_those_at_the_edge_are_left_out(
+    viewer: Any, widget: Any, make_model: Callable, click: Callable, wait_for_end: Callable
+) -> None:
+    model = make_model("cells", output="boundary", min_object_pixels=4)
+    data = RNG.integers(0, 255, (64, 70)).astype(np.uint8)
+    scaled = {"scale": (0.5, 0.5), "units": ("micrometer", "micrometer")}
+    viewer.add_image(data, name="cells", **scaled)
+    widget.model_row.import_file(model)
+    box = widget.options_box
+    assert box.min_area.suffix() == " µm²"
+    assert box.min_area.isEnabled()
+    click(widget.run_row.run_button)
+    wait_for_end(widget)
+    (labels,) = labels_of(viewer)
+    everything = labels.data.copy()
+    box.min_area.setValue(2)
+    box.edge_objects.setChecked(False)
+    click(widget.run_row.run_button)
+    wait_for_end(widget)
+    image = Image(data, "YX", spacing=(0.5, 0.5), unit="micrometer")
+    rules = ObjectRules(2, at_edge=False)
+    expected = segment(image, load_model(model), device="cpu", object_rules=rules).labels
+    (labels,) = labels_of(viewer)
+    np.testing.assert_array_equal(labels.data > 0, expected > 0)
+    assert 0 < expected.max() < everything.max()
+    settings = labels.metadata[METADATA_KEY]["runs"][-1]["settings"]
+    assert (settings["min_area"], settings["edge_objects"]) == (2, False)
+
+    click(widget.result_row.classes)  # classes know no objects
+    assert not box.min_area.isEnabled()
+    assert "objects" in box.edge_objects.toolTip()
+    assert widget.options().min_area is None
+    click(widget.result_row.objects)
+    assert box.min_area.value() == 2
+    viewer.add_image(data, name="unknown size")  # 2 of what?
+    widget.image_combo.setCurrentIndex(widget.image_combo.findText("unknown size"))
+    widget.refresh()
+    assert box.min_area.suffix() == " px"
+    assert widget.options().min_area is None
 
 
 def test_corrected_channels_and_pixel_size(

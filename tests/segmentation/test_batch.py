@@ -26,6 +26,7 @@ from napari_swin_umamba.segmentation import (
     FileReport,
     Model,
     ModelInfo,
+    ObjectRules,
     plan_batch,
     run_batch,
     segment,
@@ -234,6 +235,7 @@ def test_nothing_begins_where_every_file_would_fail(
         (BatchOptions(plane="C"), "'C'.*--plane"),
         (BatchOptions(device="toaster"), "'toaster'.*--device"),
         (BatchOptions(resample=True), "'semantic'.*--resample"),
+        (BatchOptions(object_rules=ObjectRules(3.0)), "are classes here.*--min-area"),
         (BatchOptions(object_diameter=9.0), "training objects.*--object-diameter"),
         (BatchOptions(object_diameter=9.0, resample=True), "either.*--object-diameter"),
     ):

@@ -83,6 +83,14 @@ def test_masks_with_one_value_or_scattered_values_hold_classes() -> None:
     assert not are_instances([summarize_mask("a", discs(4, per_value=6))])
 
 
+def test_holes_that_are_meant_and_slips_of_the_brush() -> None:
+    mask = np.zeros((40, 80), int)
+    mask[5:35, 5:35], mask[5:35, 45:75] = 4, 9
+    mask[20, 20] = 0  # one of 900 pixels
+    mask[10:20, 50:60] = 0
+    assert summarize_mask("a", mask).holed == 1
+
+
 def test_masks_that_could_be_either_ask() -> None:
     with pytest.raises(InputError, match="--instances.*--semantic"):
         are_instances([summarize_mask("a", discs(5)), summarize_mask("b", discs(4))])

@@ -35,6 +35,8 @@ from swin_umamba_training.transfer import merge_classes, take_weights
 __all__ = ["Start", "check_architecture", "class_ids", "class_names", "make_plan", "prepare_start"]
 
 DEFAULT_ARCHITECTURE = "swin-umamba-d"
+_MEANT = 0.05
+"""Share of the objects from which on their holes are meant, and not slips of the brush."""
 
 
 @dataclass
@@ -161,6 +163,7 @@ def make_plan(dataset: Dataset, config: TrainConfig, aligned: Aligned | None = N
         unit=dataset.unit,
         plane=config.plane,
         output=config.recipe.targets.instances if dataset.instances else "semantic",
+        fill_holes=dataset.fingerprint.holed_objects <= _MEANT * dataset.fingerprint.objects,
         object_diameter=_object_diameter(dataset),
     )
 

@@ -11,6 +11,7 @@ from scipy import ndimage
 
 from napari_swin_umamba.errors import InputError
 from napari_swin_umamba.plan import Plan
+from napari_swin_umamba.segmentation.holes import fill_holes
 
 __all__ = [
     "IGNORE",
@@ -52,6 +53,8 @@ class MaskSummary:
     """Number of foreground values whose pixels all touch."""
     small: int = 0
     """Number of foreground values on fewer than :data:`MIN_OBJECT_PIXELS` pixels."""
+    holed: int = 0
+    """Number of foreground values that enclose background, at least a twentieth of their size."""
 
     @property
     def labels(self) -> int:
@@ -69,7 +72,10 @@ def summarize_mask(name: str, mask: NDArray[np.integer]) -> MaskSummary:
         if values[index] != 0 and box is not None:
             pieces += int(ndimage.label(compact[box] == index, eight)[1] == 1)
     small = int(((values != 0) & (counts < MIN_OBJECT_PIXELS)).sum())
-    return MaskSummary(name, tuple(int(value) for value in values), pieces, small)
+    filled = fill_holes(mask)
+    enclosed, sizes = np.unique(filled[filled != mask], return_counts=True)
+    holed = int((20 * sizes >= counts[np.searchsorted(values, enclosed)]).sum())
+    return MaskSummary(name, tuple(int(value) for value in values), pieces, small, holed)
 
 
 def are_instances(summaries: Sequence[MaskSummary]) -> bool:

@@ -109,6 +109,21 @@ def segment(
             "they are as large as in training.",
         ),
     ] = None,
+    min_area: Annotated[
+        float | None,
+        typer.Option(
+            metavar="AREA",
+            help="Leave out smaller objects: in the square of the unit of the images' pixel size "
+            "(µm², mm²), or in pixels where they have none.",
+        ),
+    ] = None,
+    edge_objects: Annotated[
+        bool,
+        typer.Option(
+            "--edge-objects/--no-edge-objects",
+            help="Keep objects that the edge of the image cuts, or leave them out.",
+        ),
+    ] = True,
     mirror: Annotated[
         bool, typer.Option("--mirror", help="Average over mirrored images: slower, a bit better.")
     ] = False,
@@ -137,7 +152,13 @@ def segment(
     json: JsonOption = False,
 ) -> None:
     """Segment images, volumes and films with a model."""
-    from napari_swin_umamba.segmentation import BatchOptions, load_model, plan_batch, run_batch
+    from napari_swin_umamba.segmentation import (
+        BatchOptions,
+        ObjectRules,
+        load_model,
+        plan_batch,
+        run_batch,
+    )
 
     options = BatchOptions(
         axes,
@@ -148,6 +169,7 @@ def segment(
         objects,
         resample,
         object_diameter,
+        ObjectRules(min_area, edge_objects),
         channel_axis,
         series,
     )

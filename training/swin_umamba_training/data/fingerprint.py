@@ -96,6 +96,8 @@ class Fingerprint(_Frozen):
     objects: int
     object_diameter: float | None = None
     """Median, in pixels as stored, of circles of the objects' areas; None without objects."""
+    holed_objects: int = 0
+    """How many enclose background, at least a twentieth of their size."""
     labelled: float
     """Share of the pixels that something is known about."""
     sha256: str
@@ -126,7 +128,8 @@ class Fingerprint(_Frozen):
         if self.objects:
             size = self.object_diameter
             across = "" if size is None else f", {size:.3g} pixels across (median)"
-            rows.append(f"{self.objects:,} objects{across}")
+            holes = f", {self.holed_objects:,} with holes" if self.holed_objects else ""
+            rows.append(f"{self.objects:,} objects{across}{holes}")
         if self.labelled < 1:
             rows.append(f"{self.labelled:.1%} of the pixels are labelled")
         return rows
@@ -181,6 +184,7 @@ def take_fingerprint(
         classes=_class_stats(reports, rule, names, labelled),
         objects=0 if rule.values else sum(item.objects for item in known),
         object_diameter=None if rule.values else _median_diameter(known, rule),
+        holed_objects=0 if rule.values else sum(item.holed for item in known),
         labelled=labelled / max(1, sum(pixels.values())),
         sha256=_data_hash(reports),
     )

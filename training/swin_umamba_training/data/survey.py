@@ -47,7 +47,9 @@ class SliceReport:
     """How often each value occurs."""
     objects: int = 0
     small: int = 0
-    """Where objects are numbered: how many, and how many too small to learn from."""
+    holed: int = 0
+    """Where objects are numbered: how many, how many too small to learn from, and how many with
+    holes."""
 
 
 @dataclass(frozen=True)
@@ -240,15 +242,15 @@ class _Looker:
             plane = labels[layout.target(position)]
             values, counts = np.unique(plane, return_counts=True)
             pixels = dict(zip(values.tolist(), counts.tolist(), strict=True))
-            objects = small = 0
+            objects = small = holed = 0
             if self._source.classes is None or self._instances:
                 hidden = plane if unknown is None else np.where(plane == unknown, 0, plane)
                 if background:
                     hidden = np.where(hidden == background, 0, hidden)
                 summary = summarize_mask(Path(case.labels_name).name, hidden)
                 self._summaries.append(summary)
-                objects, small = summary.labels, summary.small
-            reports.append(SliceReport(position, pixels, objects, small))
+                objects, small, holed = summary.labels, summary.small, summary.holed
+            reports.append(SliceReport(position, pixels, objects, small, holed))
         return tuple(reports)
 
     def _sample(
