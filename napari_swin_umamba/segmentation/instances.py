@@ -14,6 +14,7 @@ from scipy import ndimage
 from skimage.segmentation import watershed
 
 from napari_swin_umamba.plan import Plan
+from napari_swin_umamba.segmentation.convex_seeds import convex_seeds
 from napari_swin_umamba.segmentation.holes import fill_holes
 from napari_swin_umamba.segmentation.numbering import number_in_order
 
@@ -27,9 +28,6 @@ __all__ = [
 
 _MIDDLE = 0.5
 """Relative distance to an object's edge from which a pixel is its middle, and a seed."""
-_SURE = 0.95
-_SURE_PIXELS = 16
-_LIKELY = 0.5
 _BOUNDARY_OUTSIDE = 1
 """Pixels of the boundary class that lie outside of the object."""
 _CROSS = ndimage.generate_binary_structure(2, 1)
@@ -54,17 +52,16 @@ def instances_from_boundary(probabilities: np.ndarray, min_object_pixels: int = 
     Notes
     -----
     1. Objects cover what is not background, less the outer pixel of the boundary.
-    2. Seeds: pieces of at least 16 pixels whose interior probability is above 0.95, which keep
-       apart what a weak boundary would join; then pieces above 0.5 that hold no seed yet; then
-       objects that hold none, too thin to have an interior.
+    2. Seeds: pieces of the interior probability that are as convex as possible
+       (:func:`~napari_swin_umamba.segmentation.convex_seeds.convex_seeds`), then objects that hold
+       none, too thin to have an interior.
     3. A watershed on the interior probability shares the objects' pixels out among the seeds.
     """
     interior = probabilities[1]
     objects = probabilities[0] < 0.5
     # The edge of the image is no edge of an object: nothing is peeled off there.
     objects = ndimage.binary_erosion(objects, _CROSS, _BOUNDARY_OUTSIDE, border_value=1)
-    seeds = _sure_seeds(interior > _SURE)
-    _add_seeds(seeds, interior > _LIKELY)
+    seeds = convex_seeds(interior)
     objects |= seeds > 0
     _add_seeds(seeds, objects)
     labels = watershed(-interior, seeds, mask=objects)
@@ -157,15 +154,6 @@ def objects_from_classes(labels: np.ndarray) -> np.ndarray:
         pieces[of_class > 0] = of_class[of_class > 0] + largest
         largest += count
     return number_in_order(pieces, 1)
-
-
-def _sure_seeds(sure: np.ndarray) -> np.ndarray:
-    """Number the pieces of a mask that are large enough not to be chance."""
-    seeds = np.zeros(sure.shape, np.int32)
-    ndimage.label(sure, _CROSS, output=seeds)
-    small = np.bincount(seeds.ravel()) < _SURE_PIXELS
-    seeds[small[seeds]] = 0
-    return seeds
 
 
 def _add_seeds(seeds: np.ndarray, candidates: np.ndarray) -> None:

@@ -15,12 +15,13 @@ import pytest
 from napari_swin_umamba import load_model
 from napari_swin_umamba.images import read_labels
 
-NUCLEI = Path(__file__).parents[2] / "examples" / "nuclei"
+ROOT = Path(__file__).parents[2]
+NUCLEI = ROOT / "examples" / "nuclei"
 EXCLUDED = json.loads((NUCLEI / "excluded.json").read_text())
 
 
-def load(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"example_{name}", NUCLEI / f"{name}.py")
+def load(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"example_{path.stem}", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -31,12 +32,12 @@ def load(name: str) -> ModuleType:
 
 @pytest.fixture(scope="module")
 def demo() -> ModuleType:
-    return load("demo")
+    return load(NUCLEI / "demo.py")
 
 
 @pytest.fixture(scope="module")
-def prepare_data() -> ModuleType:
-    return load("prepare_data")
+def nuclei_data() -> ModuleType:
+    return load(ROOT / "scripts" / "bundled" / "nuclei_data.py")
 
 
 @pytest.mark.parametrize(("part", "count"), [("train", 8), ("unseen", 4)])
@@ -110,21 +111,21 @@ def tiles() -> dict[str, np.ndarray]:
     return images
 
 
-def test_tiles_of_a_field_are_found(prepare_data: ModuleType, tiles: dict) -> None:
-    assert prepare_data.find_fields(tiles) == [
+def test_tiles_of_a_field_are_found(nuclei_data: ModuleType, tiles: dict) -> None:
+    assert nuclei_data.find_fields(tiles) == [
         ["a00", "a01", "a10", "a11"],
         ["b00", "b01", "b10", "b11"],
         ["c"],
     ]
 
 
-def test_mirrored_copies_are_found(prepare_data: ModuleType, tiles: dict) -> None:
+def test_mirrored_copies_are_found(nuclei_data: ModuleType, tiles: dict) -> None:
     pair = {"c": tiles["c"], "mirrored": tiles["c"][:, ::-1], "other": tiles["a00"]}
-    assert prepare_data.find_fields(pair) == [["c", "mirrored"], ["other"]]
+    assert nuclei_data.find_fields(pair) == [["c", "mirrored"], ["other"]]
 
 
 def test_prepared_data_leave_the_demo_out_and_keep_fields_together(
-    prepare_data: ModuleType, tiles: dict, tmp_path: Path
+    nuclei_data: ModuleType, tiles: dict, tmp_path: Path
 ) -> None:
     source, target = tmp_path / "source", tmp_path / "target"
     of_demo = [*EXCLUDED["demo_unseen"][:1], *EXCLUDED["same_field"][:1]]
@@ -134,7 +135,7 @@ def test_prepared_data_leave_the_demo_out_and_keep_fields_together(
             tile = tiles.get(name, tiles["c"]).clip(0, 255).astype(np.uint8)
             iio.imwrite(source / part / f"{name}.png", tile)
     (source / "kinds.json").write_text(json.dumps({"fluo": [*tiles, *of_demo]}))
-    training, validating = prepare_data.prepare(source, target)
+    training, validating = nuclei_data.prepare(source, target)
     kept = {file.stem for file in (target / "images").iterdir()}
     assert kept == set(tiles) == {file.stem for file in (target / "masks").iterdir()}
     validation = set((target / "val.txt").read_text().split())

@@ -1,12 +1,7 @@
-"""Make the folder that the bundled model `nuclei` is trained on.
-
-    python examples/nuclei/prepare_data.py BBBC038 cells
-    swin-umamba train cells -o runs/nuclei --arch swin-umamba-d-tiny --instances \
-        --class-names nucleus --val cells/val.txt --minutes 60 --val-every 200 --batch 8 --patch 192
-    python examples/nuclei/bundle_model.py runs/nuclei/model.safetensors nuclei.safetensors
+"""The folder that the bundled model `nuclei` is trained on, made from the published images.
 
 BBBC038 holds `images/ID.png` and `labels/ID.png` (a number for each nucleus) of the stage 1
-training images, and `kinds.json` with their kinds (see SOURCE.md).
+training images, and `kinds.json` with their kinds.
 
 Left out: the twelve images of the demo, and all other tiles of their fields (`excluded.json`).
 Most images of this set are tiles of larger fields. Validation images are whole fields, a tenth
@@ -16,7 +11,6 @@ edge of one continues the edge of another: their edge pixels agree, better than 
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
 from collections import defaultdict
@@ -26,7 +20,9 @@ from pathlib import Path
 import imageio.v3 as iio
 import numpy as np
 
-EXCLUDED = Path(__file__).parent / "excluded.json"
+__all__ = ["find_fields", "prepare"]
+
+EXCLUDED = Path(__file__).parents[2] / "examples" / "nuclei" / "excluded.json"
 VALIDATION_SHARE = 0.1
 SAME_EDGE = 0.85
 """Correlation of two edges from which one continues the other."""
@@ -152,12 +148,3 @@ def prepare(source: Path, target: Path, seed: int = 0) -> tuple[int, int]:
             shutil.copyfile(source / origin / f"{name}.png", target / part / f"{name}.png")
     (target / "val.txt").write_text("\n".join(validation) + "\n")
     return len(images) - len(validation), len(validation)
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("source", type=Path, help="BBBC038: images/, labels/, kinds.json")
-    parser.add_argument("target", type=Path, help="folder to make: images/, masks/, val.txt")
-    options = parser.parse_args()
-    training, validating = prepare(options.source, options.target)
-    print(f"{training} training and {validating} validation images in {options.target}")
