@@ -3,8 +3,9 @@
 A map above a low threshold joins objects that touch; above a high one it breaks objects with a
 weak spot apart. Its pieces at rising thresholds form a tree, each lying in one of the level below.
 Objects such as nuclei and cells are nearly convex, and what is joined is not: so a piece is split
-into those above it where these are, together, at least as convex as it is (docs/decisions/0015). Trees
-of regions to choose objects from go back to Arteta et al., MICCAI 2012, who learn the choice.
+into those above it where these are, together, at least as convex as it is
+(docs/decisions/0015). Trees of regions to choose objects from go back to Arteta et al., MICCAI
+2012, who learn the choice.
 """
 
 from __future__ import annotations
