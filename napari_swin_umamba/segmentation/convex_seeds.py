@@ -30,9 +30,8 @@ _CROSS = ndimage.generate_binary_structure(2, 1)
 class _Piece:
     """A piece of the map above a threshold."""
 
-    labels: np.ndarray
-    """Pieces of its level, cut to its box."""
-    number: int
+    mask: np.ndarray
+    """Its pixels in its box."""
     origin: tuple[int, int]
     """Row and column of its box."""
     size: int
@@ -42,7 +41,7 @@ class _Piece:
     @cached_property
     def pixels(self) -> tuple[np.ndarray, np.ndarray]:
         """Rows and columns in the image."""
-        rows, columns = np.nonzero(self.labels == self.number)
+        rows, columns = np.nonzero(self.mask)
         return rows + self.origin[0], columns + self.origin[1]
 
     @cached_property
@@ -102,7 +101,7 @@ def _pieces(labels: np.ndarray, smallest: int) -> dict[int, _Piece]:
     for number, box in enumerate(ndimage.find_objects(labels), start=1):
         if sizes[number] >= smallest:
             origin = (box[0].start, box[1].start)
-            piece = _Piece(labels[box], number, origin, int(sizes[number]), [])
+            piece = _Piece(labels[box] == number, origin, int(sizes[number]), [])
             piece.chosen = [piece]
             pieces[number] = piece
     return pieces
@@ -110,8 +109,7 @@ def _pieces(labels: np.ndarray, smallest: int) -> dict[int, _Piece]:
 
 def _first_pixel(piece: _Piece) -> tuple[int, int]:
     # The box touches the piece on all sides: its first row holds a pixel.
-    column = int(np.argmax(piece.labels[0] == piece.number))
-    return piece.origin[0], piece.origin[1] + column
+    return piece.origin[0], piece.origin[1] + int(np.argmax(piece.mask[0]))
 
 
 def _convexity(parts: list[_Piece]) -> float:

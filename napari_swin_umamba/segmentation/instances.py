@@ -26,8 +26,8 @@ __all__ = [
     "output_probabilities",
 ]
 
-_MIDDLE = 0.5
-"""Relative distance to an object's edge from which a pixel is its middle, and a seed."""
+_DISTANCES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+"""Relative distances to an object's edge at which the middles of objects may part."""
 _BOUNDARY_OUTSIDE = 1
 """Pixels of the boundary class that lie outside of the object."""
 _CROSS = ndimage.generate_binary_structure(2, 1)
@@ -86,13 +86,12 @@ def instances_from_distance(probabilities: np.ndarray, min_object_pixels: int = 
 
     Notes
     -----
-    Seeds are the pieces with a distance over one half, and objects without such a piece. A
-    watershed on the distance shares the objects' pixels out among them.
+    Seeds are pieces of the distance that are as convex as possible, and objects without such a
+    piece. A watershed on the distance shares the objects' pixels out among them.
     """
     distance = probabilities[2]
     objects = probabilities[1] > 0.5
-    seeds = np.zeros(objects.shape, np.int32)
-    _add_seeds(seeds, (distance > _MIDDLE) & objects)
+    seeds = convex_seeds(np.where(objects, distance, 0), _DISTANCES)
     _add_seeds(seeds, objects)
     return number_in_order(watershed(-distance, seeds, mask=objects), min_object_pixels)
 

@@ -63,7 +63,7 @@ class PlaneSegmenter:
 
     Memory beside the plane, at the peak and per pixel: about 12 bytes for semantic labels of a
     one-channel image (their logits never exist for the whole plane at once), 4 more per class for
-    probabilities or when resampling, and about 46 for objects, which a watershed tells apart.
+    probabilities or when resampling, and about 41 for objects, which a watershed tells apart.
     """
 
     model: Model

@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from napari_swin_umamba.segmentation import instances_from_boundary
+from napari_swin_umamba.segmentation import instances_from_boundary, instances_from_distance
+from napari_swin_umamba.segmentation.convex_seeds import LEVELS, convex_seeds
+from swin_umamba_training.targets import distance_target
 
 CROSS = ndimage.generate_binary_structure(2, 1)
 
@@ -129,3 +131,58 @@ def test_whatever_the_network_says(seed: int, height: int, width: int, smallest:
         assert ndimage.label(found == number, CROSS)[1] == 1
     again = instances_from_boundary(probabilities.astype(np.float32), smallest)
     assert np.array_equal(again, found)
+
+
+def two_discs(apart: float, radius: float = 12) -> np.ndarray:
+    shape = (40, 80)
+    left = disc(shape, 20, 40 - apart / 2, radius)
+    return left | disc(shape, 20, 40 + apart / 2, radius)
+
+
+def test_what_is_not_convex_is_parted_where_the_map_is_weak() -> None:
+    dumbbell = two_discs(20)
+    values = np.where(dumbbell, 0.97, 0.0)
+    values[:, 39:41] *= 0.8
+    seeds = convex_seeds(values)
+    assert seeds.max() == 2
+    assert seeds[20, 28] != seeds[20, 52]
+    assert not seeds[:, 39:41].any()
+
+
+def test_a_weak_spot_in_a_convex_object_does_not_part_it() -> None:
+    for weak in (np.s_[14:17, :], np.s_[12:26, 12:26]):  # a band and a middle
+        values = np.where(disc((40, 40), 20, 20, 14), 0.97, 0.0)
+        values[weak] *= 0.8
+        seeds = convex_seeds(values)
+        np.testing.assert_array_equal(seeds > 0, values > 0)
+        assert seeds.max() == 1
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.integers(1, 40))
+def test_seeds_are_pieces_of_the_map(seed: int, height: int, width: int) -> None:
+    rng = np.random.default_rng(seed)
+    values = ndimage.gaussian_filter(rng.normal(size=(height, width)) * 4, 1.5) + 0.5
+    seeds = convex_seeds(values)
+    assert not seeds[values <= LEVELS[0]].any()
+    roots, count = ndimage.label(values > LEVELS[0], CROSS)
+    assert set(roots[seeds > 0]) == set(range(1, count + 1))  # nothing is lost
+    for number in range(1, seeds.max() + 1):
+        piece = seeds == number
+        assert ndimage.label(piece, CROSS)[1] == 1
+        assert piece.sum() >= 16 or (roots[piece] == roots[piece][0]).sum() == piece.sum()
+        around = ndimage.binary_dilation(piece, CROSS) & ~piece
+        lowest = values[piece].min()
+        assert not (values[around] > max(t for t in LEVELS if t < lowest)).any()
+
+
+def test_distances_part_objects_that_touch() -> None:
+    labels = np.zeros((40, 80), np.int32)
+    labels[two_discs(20)] = 1
+    labels[:, 40:][labels[:, 40:] > 0] = 2
+    distance = distance_target(labels) / 1000
+    inside = labels > 0
+    found = instances_from_distance(np.stack([~inside, inside, distance]).astype(np.float32))
+    np.testing.assert_array_equal(found > 0, inside)
+    assert found.max() == 2
+    assert all((found[labels == n] == found[20, c]).mean() > 0.95 for n, c in ((1, 28), (2, 52)))
