@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import nibabel
 import numpy as np
 from scipy import ndimage
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts" / "bundled"))
+
+from nuclei_data import prepare as prepare_nuclei  # noqa: E402
 
 __all__ = ["EXPERIMENTS", "Prepared", "prepare"]
 
@@ -26,17 +32,19 @@ class Prepared:
 
     dataset: Path
     """For ``swin-umamba train``."""
+    training: tuple[str, ...]
+    """Flags of ``swin-umamba train``, beside those of the experiment."""
     held_out: tuple[str, ...]
-    """Validation cases: never trained on, they choose the best moment and are scored."""
+    """Validation cases that choose the best moment, never trained on; none: the last one counts."""
     inputs: tuple[Path, ...]
-    """Files of the held-out images, for ``swin-umamba segment``."""
+    """Files of the images that are scored, none of them trained on, for ``swin-umamba segment``."""
     truth: Path
     """Folder with their true labels, and with nothing else."""
     scoring: tuple[str, ...]
     """Flags of ``swin-umamba evaluate``."""
 
 
-def prepare(experiment: str, data: Path, folder: Path) -> Prepared:
+def prepare(experiment: str, data: Path, folder: Path, seed: int = 0) -> Prepared:
     """Make the data set of an experiment.
 
     Parameters
@@ -44,14 +52,47 @@ def prepare(experiment: str, data: Path, folder: Path) -> Prepared:
     experiment
         One of :data:`EXPERIMENTS`.
     data
-        Folder that holds ``hippocampus``.
+        Folder that holds ``hippocampus`` and ``nuclei``.
     folder
         New; for what has to be written.
+    seed
+        Draws the images, where there are but a few to learn from.
     """
-    return EXPERIMENTS[experiment](data, folder)
+    return EXPERIMENTS[experiment](data, folder, seed)
 
 
-def _hippocampus(data: Path, folder: Path, strokes: bool = False) -> Prepared:
+def _nuclei(data: Path, folder: Path, seed: int, kind: str, count: int | None = None) -> Prepared:
+    """Images of one kind, whole fields held out; `count` of the others, drawn by the seed."""
+    everything = folder / "everything"
+    prepare_nuclei(data / "nuclei", everything)
+    of_kind = set(json.loads((data / "nuclei" / "kinds.json").read_text())[kind])
+    held_out = [name for name in (everything / "val.txt").read_text().split() if name in of_kind]
+    there = {file.stem for file in (everything / "images").iterdir()}
+    others = sorted(there & of_kind - set(held_out))
+    if count is not None:
+        # The first of one order: a longer list holds the shorter ones.
+        others = [others[i] for i in np.random.default_rng(seed).permutation(len(others))[:count]]
+    few = count is not None
+    target = folder / "cells"
+    for part in ("images", "masks"):
+        (target / part).mkdir(parents=True)
+        (folder / "truth").mkdir(exist_ok=True)
+        for name in others if few else [*others, *held_out]:
+            (everything / part / f"{name}.png").rename(target / part / f"{name}.png")
+    source = everything if few else target
+    for name in held_out:
+        shutil.copyfile(source / "masks" / f"{name}.png", folder / "truth" / f"{name}.png")
+    return Prepared(
+        target,
+        ("--instances", "--class-names", "nucleus", "--patch", "128", "--batch", "8"),
+        () if few else tuple(held_out),
+        tuple(source / "images" / f"{name}.png" for name in held_out),
+        folder / "truth",
+        ("--metric", "f1"),
+    )
+
+
+def _hippocampus(data: Path, folder: Path, seed: int, strokes: bool = False) -> Prepared:
     """Decathlon task 4 with the split that lies beside it: 182 volumes, 26 held out."""
     source = data / "hippocampus"
     split = json.loads((source / "splits.json").read_text())[0]
@@ -76,6 +117,7 @@ def _hippocampus(data: Path, folder: Path, strokes: bool = False) -> Prepared:
             shutil.copyfile(label, target / "labelsTr" / label.name)
     return Prepared(
         target,
+        (),
         tuple(split["val"]),
         tuple(target / "imagesTr" / f"{case}_0000.nii.gz" for case in split["val"]),
         truth,
@@ -144,5 +186,10 @@ def draw_strokes(truth: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 EXPERIMENTS = {
     "hippocampus": _hippocampus,
-    "hippocampus-strokes": lambda data, folder: _hippocampus(data, folder, strokes=True),
+    "hippocampus-strokes": partial(_hippocampus, strokes=True),
+    "fluorescence": partial(_nuclei, kind="fluo"),
+    **{
+        f"tissue-{count}": partial(_nuclei, kind="colour", count=count)
+        for count in (1, 2, 4, 8, 16)
+    },
 }
