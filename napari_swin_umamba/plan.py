@@ -167,6 +167,9 @@ class Plan(_Frozen):
     not merely to the next multiple of 32."""
     spacing: tuple[float, float] | None = None
     """Row and column spacing of the training images, in ``unit``; None if unknown."""
+    resample: bool = False
+    """Slices are brought to ``spacing`` before the network sees them, where the size of their
+    pixels is known and nobody says otherwise."""
     unit: str | None = None
     """Unit of ``spacing``, for example ``"micrometer"`` or ``"millimeter"``."""
     plane: Literal["Z", "Y", "X"] | None = None
@@ -254,6 +257,8 @@ class Plan(_Frozen):
         if self.numbers_objects and self.num_classes != 3:
             parts = "interior and boundary" if self.output == "boundary" else "object and distance"
             raise ValueError(f"output '{self.output}' needs background, {parts}, not {names}")
+        if self.resample and (self.spacing is None or self.volume is not None):
+            raise ValueError("resample needs a spacing, and no volume plan, which has its own")
         self._check_parts()
         return self
 

@@ -19,8 +19,9 @@ class SegmentOptions:
     """Share of a tile that its neighbour covers too."""
     device: str = "auto"
     """``auto``, ``cpu``, ``cuda`` or ``mps``."""
-    resample: bool = False
-    """Bring slices to the pixel size of the training images first."""
+    resample: bool | None = None
+    """Bring slices to the pixel size of the training images first; None: as the model's plan
+    says."""
     object_diameter: float | None = None
     """Of typical objects in pixels: slices are scaled until they are as large as in training."""
     min_area: float | None = None

@@ -185,6 +185,7 @@ class OptionsBox(QWidget):
         always = plan is not None and plan.volume is not None
         why = "This model always brings volumes to the pixel size of its training images."
         set_blocked(self.resample, why if always else None)
+        self.resample.setChecked(plan is not None and plan.resample)
         trained = None if plan is None else plan.object_diameter
         set_blocked(self.object_diameter, None)
         self.object_diameter.setToolTip(
@@ -236,7 +237,7 @@ class OptionsBox(QWidget):
         self.device.setCurrentIndex(max(0, self.device.findData(options.device)))
         self.overlap.setValue(options.overlap)
         self.mirror.setChecked(options.mirror)
-        self.resample.setChecked(options.resample)
+        self.resample.setChecked(bool(options.resample))
         self.probabilities.setChecked(options.probabilities)
         self.object_diameter.setValue(options.object_diameter or 0)
         self.min_area.setValue(options.min_area or 0)

@@ -68,15 +68,16 @@ def _pixel_size(reading: Reading, plan: Plan, options: SegmentOptions) -> Findin
     if plan.spacing is None or plan.volume is not None:
         return None  # whole volumes are always resampled
     spacing = reading.spacing_in(plan.unit)
+    resample = plan.resample if options.resample is None else options.resample
     if spacing is None:
-        if options.resample:
+        if resample:
             return Finding(
                 "The pixel size of this image is not known, so it cannot be resampled. Enter it "
                 "under Edit…, or switch resampling off under Options."
             )
         return None
     ratio = spacing[1] / plan.spacing[1]
-    if options.resample or 1 / _FAR <= ratio <= _FAR:
+    if resample or 1 / _FAR <= ratio <= _FAR:
         return None
     how = f"{ratio:.2g} times coarser" if ratio > 1 else f"{1 / ratio:.2g} times finer"
     return Finding(
@@ -143,8 +144,8 @@ def estimate_memory(reading: Reading, plan: Plan, options: SegmentOptions) -> in
         layer = pixels * per_voxel
     if options.probabilities:
         layer += 2 * voxels * (len(plan.label_classes) - 1)  # half precision
-    per_pixel = 8 + 4 * plan.in_channels + (46 if objects else 0)
-    if options.probabilities or options.resample:
+    per_pixel = 8 + 4 * plan.in_channels + (41 if objects else 0)
+    if options.probabilities or options.resample or plan.resample:
         per_pixel += 4 * plan.num_classes
     if plan.volume is not None:  # the volume as float32, twice while it is prepared
         layer += 8 * plan.in_channels * voxels

@@ -235,6 +235,7 @@ class SegmentForm(QScrollArea):
         self.options_box.show_options(
             replace(
                 remembered,
+                resample=now.resample,
                 object_diameter=now.object_diameter,
                 min_area=now.min_area,
                 edge_objects=now.edge_objects,

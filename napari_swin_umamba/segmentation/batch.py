@@ -58,8 +58,9 @@ class BatchOptions:
     """Axis along which volumes are cut into slices, Z, Y or X; None to choose."""
     objects: bool | None = None
     """Number objects (True) or give class ids (False); None: as the model was trained."""
-    resample: bool = False
-    """Bring slices to the pixel size of the training images first."""
+    resample: bool | None = None
+    """Bring slices to the pixel size of the training images first; None: as the model's plan
+    says."""
     object_diameter: float | None = None
     """Of typical objects, in pixels of the files: slices are scaled by it; in place of
     `resample`."""

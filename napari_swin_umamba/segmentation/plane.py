@@ -74,9 +74,9 @@ class PlaneSegmenter:
     """Fraction of a tile that neighbours share at least, from 0 to 0.9."""
     objects: bool | None = None
     """Number objects (True) or give class ids (False); None: as the model was trained."""
-    resample: bool = False
+    resample: bool | None = None
     """Bring planes to the pixel size of the training images first; labels come back on the
-    plane's own grid."""
+    plane's own grid. None: as the plan says, where the size of the plane's pixels is known."""
     probabilities: bool = False
     """Return the probability of each class as well."""
     object_diameter: float | None = None
@@ -102,9 +102,16 @@ class PlaneSegmenter:
         check_scaling(self.object_diameter, self.resample, self.model.plan)
         if self.object_diameter is not None:
             return shape_by_objects(shape, self.object_diameter, self.model.plan)
-        if not self.resample:
+        if not self._resamples(spacing):
             return shape
         return resampled_shape(shape, spacing, unit, self.model.plan)
+
+    def _resamples(self, spacing: tuple[float, float] | None) -> bool:
+        if self.object_diameter is not None:
+            return False
+        if self.resample is None:
+            return self.model.plan.resample and spacing is not None
+        return self.resample
 
     def tiles(
         self, shape: tuple[int, int], spacing: tuple[float, float] | None, unit: str | None
@@ -210,7 +217,7 @@ class PlaneSegmenter:
         )
         _, device_note = self._device
         common: tuple[str, ...] = () if device_note is None else (device_note,)
-        if not self.resample and self.object_diameter is None:
+        if self.object_diameter is None and not self._resamples(spacing):
             common = (*_spacing_notes(spacing, unit, plan), *common)
         common = (*common, *self.fit.steps[told:])
         results = []
@@ -295,8 +302,14 @@ def _spacing_notes(
     spacing: tuple[float, float] | None, unit: str | None, plan: Plan
 ) -> tuple[str, ...]:
     """Warn where objects appear much larger or smaller than in training."""
-    if spacing is None or plan.spacing is None:
+    if plan.spacing is None:
         return ()
+    if spacing is None:
+        note = (
+            "the size of the image's pixels is not known: they are taken to be as large as those "
+            f"of the training images, {plan.spacing[1]:g} {plan.unit or ''}".rstrip()
+        )
+        return (note,) if plan.resample else ()
     width = spacing[-1] * same_length_factor(unit, plan.unit)
     ratio = width / plan.spacing[-1]
     # Sizes that no pixel has are no help, and may be 0 after the conversion.

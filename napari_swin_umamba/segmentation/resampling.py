@@ -55,13 +55,13 @@ def resampled_shape(
     if plan.spacing is None:
         raise InputError(
             "the model does not say how large the pixels of its training images were, so images "
-            "cannot be brought to that size; switch resampling off (--resample)"
+            "cannot be brought to that size; switch resampling off (--no-resample)"
         )
     if spacing is None:
         raise InputError(
             "the size of the image's pixels is not known, so it cannot be brought to that of the "
             f"training images ({plan.spacing[1]:g} {plan.unit or ''}); say the spacing or switch "
-            "resampling off (--resample)"
+            "resampling off (--no-resample)"
         )
     factor = same_length_factor(unit, plan.unit)
     sizes = [
@@ -72,7 +72,7 @@ def resampled_shape(
         raise InputError(
             f"at the pixel size of the training images a plane of {shape[0]} x {shape[1]} pixels "
             f"would have {sizes[0]:.3g} x {sizes[1]:.3g}; is the spacing right? Or switch "
-            "resampling off (--resample)"
+            "resampling off (--no-resample)"
         )
     return max(1, round(sizes[0])), max(1, round(sizes[1]))
 
@@ -105,7 +105,7 @@ def shape_by_objects(shape: tuple[int, int], diameter: float, plan: Plan) -> tup
     return max(1, round(shape[0] * factor)), max(1, round(shape[1] * factor))
 
 
-def check_scaling(diameter: float | None, resample: bool, plan: Plan | None = None) -> None:
+def check_scaling(diameter: float | None, resample: bool | None, plan: Plan | None = None) -> None:
     """Say why planes cannot be scaled by the size of their objects.
 
     Parameters
@@ -113,7 +113,8 @@ def check_scaling(diameter: float | None, resample: bool, plan: Plan | None = No
     diameter
         In pixels; None: they are not scaled by it, and nothing is wrong.
     resample
-        Whether they are scaled by the size of their pixels.
+        Whether they are scaled by the size of their pixels; None: if the plan says so, and no
+        diameter is given.
     plan
         Of the model, if it is known yet.
 

@@ -72,7 +72,7 @@ def segment(
     *,
     plane: str | None = None,
     objects: bool | None = None,
-    resample: bool = False,
+    resample: bool | None = None,
     object_diameter: float | None = None,
     object_rules: ObjectRules | None = None,
     on_slice: SliceReport | None = None,
@@ -114,7 +114,8 @@ def segment(
         (:class:`~napari_swin_umamba.segmentation.linking.ObjectLinker`).
     resample
         Bring each slice to the pixel size of the training images first. Labels come back on the
-        image's grid. Models with ``plan.volume`` always do.
+        image's grid. None: as ``plan.resample`` says, where the size of the image's pixels is
+        known. Models with ``plan.volume`` always do.
     object_diameter
         Of typical objects, in pixels of the image: it is scaled until they are as large as in
         training (``plan.object_diameter``). Labels come back on the image's grid. In place of

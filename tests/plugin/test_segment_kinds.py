@@ -250,3 +250,9 @@ def test_corrected_channels_and_pixel_size(
     click(row.reset_button)
     assert "pixel size not known" in row.text.text()
     assert "cannot be resampled" in widget.obstacle.text
+    by_itself = make_model("own", spacing=(0.5, 0.5), unit="micrometer", resample=True)
+    widget.options_box.resample.setChecked(False)
+    widget.model_row.import_file(by_itself)
+    assert widget.options().resample  # as the model was trained
+    widget.model_row.import_file(model)
+    assert not widget.options().resample

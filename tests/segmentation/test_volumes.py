@@ -147,6 +147,21 @@ def test_refusals(semantic: Model, options: dict, words: str) -> None:
         segment(VOLUME, semantic, device="cpu", **options)
 
 
+def test_models_trained_at_a_pixel_size_resample_by_themselves(
+    make_model: Callable[..., Model],
+) -> None:
+    settings = {"spacing": (1.0, 1.0), "unit": "micrometer"}
+    asked, by_itself = make_model(**settings), make_model(**settings, resample=True)
+    image = RNG.random((64, 48), dtype=np.float32)
+    for spacing, resample in (((0.5, 0.5), True), ((0.5, 0.5), False), (None, False)):
+        options = {"spacing": spacing, "device": "cpu"}
+        expected = segment(image, asked, resample=resample, **options).labels
+        given = None if resample or spacing is None else False
+        found = segment(image, by_itself, resample=given, **options)
+        np.testing.assert_array_equal(found.labels, expected)
+        assert any("taken to be as large" in note for note in found.notes) == (spacing is None)
+
+
 def test_resampling_refuses_what_it_does_not_know(make_model: Callable[..., Model]) -> None:
     model = make_model(spacing=(1.0, 1.0), unit="micrometer")
     with pytest.raises(InputError, match="pixels is not known"):

@@ -201,6 +201,8 @@ def test_slices_are_resampled_on_request(nnunet: Path) -> None:
     assert dataset.spacing == (1.0, 1.0)
     plan = make_plan(dataset, config(nnunet, spacing=(1.0, 1.0)))
     assert plan.spacing == (1.0, 1.0)
+    assert plan.resample  # so that what it segments is resampled too
+    assert not make_plan(scan_dataset(nnunet), config(nnunet)).resample
     image, target = ImageStore(dataset.samples, dataset, plan)[4]
     assert image.shape == (1, 72, 60)
     assert target.shape == (72, 60)

@@ -60,7 +60,6 @@ def compare_models(
     before: Contestant | None,
     after: Model,
     device: torch.device,
-    resample: bool = False,
     on_slice: OnSlice | None = None,
 ) -> Comparison:
     """Score two models on the same held-out slices.
@@ -77,8 +76,6 @@ def compare_models(
         The new one.
     device
         Where to compute.
-    resample
-        Slices are brought to the pixel size of training, as in the run.
     on_slice
         Told how many slices are done, of how many.
 
@@ -96,13 +93,11 @@ def compare_models(
             on_slice(done, total)
 
     notes: tuple[str, ...] = ()
-    counts_after = count_slices(dataset, held_out, after, after, device, resample, count)
+    counts_after = count_slices(dataset, held_out, after, after, device, count)
     counts_before = None
     if before is not None:
         try:
-            counts_before = count_slices(
-                dataset, held_out, before.model, after, device, resample, count
-            )
+            counts_before = count_slices(dataset, held_out, before.model, after, device, count)
         except InputError as error:
             notes = (f"{before.name} cannot be used on these images: {error}",)
             before = None

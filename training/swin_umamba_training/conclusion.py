@@ -144,7 +144,6 @@ def conclude(
             before,
             load_model(model),
             device,
-            resample=config.spacing is not None,
             on_slice=lambda done, total: tell("comparing", done=done, total=total),
         )
         record = models.add(model, _start_name(models, config), str(config.run), comparison)

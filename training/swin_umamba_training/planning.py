@@ -163,6 +163,7 @@ def make_plan(dataset: Dataset, config: TrainConfig, aligned: Aligned | None = N
         unit=dataset.unit,
         plane=config.plane,
         output=config.recipe.targets.instances if dataset.instances else "semantic",
+        resample=config.spacing is not None,
         fill_holes=dataset.fingerprint.holed_objects <= _MEANT * dataset.fingerprint.objects,
         object_diameter=_object_diameter(dataset),
     )

@@ -82,7 +82,6 @@ def count_slices(
     model: Model,
     after: Model,
     device: torch.device,
-    resample: bool,
     on_slice: Callable[[], None],
 ) -> Counts:
     """Count what a model finds on each slice, where it is painted.
@@ -99,8 +98,6 @@ def count_slices(
         The model that was trained on the project now: its classes are scored.
     device
         Where to compute.
-    resample
-        Bring slices to the pixel size of training first.
     on_slice
         Called after each.
 
@@ -113,7 +110,7 @@ def count_slices(
     table = _translation(dataset, model, after)
     shape = (len(held_out), len(classes))
     overlap, size = np.zeros(shape), np.zeros(shape)
-    for index, found in _predictions(dataset, held_out, model, device, resample):
+    for index, found in _predictions(dataset, held_out, model, device):
         true = held_out[index][1]
         found = resize_labels(found, (true.shape[0], true.shape[1]))
         known = true != IGNORE
@@ -142,7 +139,7 @@ def _translation(dataset: Dataset, model: Model, after: Model) -> NDArray[np.int
 
 
 def _predictions(
-    dataset: Dataset, held_out: ImageStore, model: Model, device: torch.device, resample: bool
+    dataset: Dataset, held_out: ImageStore, model: Model, device: torch.device
 ) -> Iterator[tuple[int, NDArray[np.integer]]]:
     """Labels of each slice, on the image's own grid; images are read one after the other."""
     by_case: dict[str, list[int]] = {}
@@ -150,7 +147,7 @@ def _predictions(
         by_case.setdefault(sample.case, []).append(index)
     segmenter = None
     if model.plan.volume is None:
-        segmenter = PlaneSegmenter(model, device, objects=dataset.instances, resample=resample)
+        segmenter = PlaneSegmenter(model, device, objects=dataset.instances)
     for case, members in by_case.items():
         report = dataset.reports[case]
         problems: list[Problem] = []

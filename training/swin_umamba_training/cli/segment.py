@@ -99,8 +99,13 @@ def segment(
         ),
     ] = None,
     resample: Annotated[
-        bool, typer.Option("--resample", help="Bring slices to the training pixel size first.")
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--resample/--no-resample",
+            help="Bring slices to the training pixel size first. Default: as in training.",
+            show_default=False,
+        ),
+    ] = None,
     object_diameter: Annotated[
         float | None,
         typer.Option(
