@@ -132,6 +132,7 @@ def bundle(name: str, made: BundledModel, options: argparse.Namespace) -> Path:
     info = trained.info.model_copy(
         update={
             "description": made.description,
+            "limits": made.limits,
             "version": options.model_version,
             "licence": made.licence,
             "data": made.data,

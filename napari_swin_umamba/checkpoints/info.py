@@ -31,6 +31,8 @@ class ModelInfo(BaseModel):
     """SPDX identifier of the weights' licence, for example ``"CC0-1.0"``."""
     data: str = ""
     """What it was trained on, with source and licence of the data."""
+    limits: str = ""
+    """What it is not good for, or was never tried on."""
     training: dict[str, JsonValue] = Field(default_factory=dict)
     """How it was trained: steps, seed, recipe, start weights, ..."""
     scores: dict[str, float] = Field(default_factory=dict)

@@ -59,6 +59,8 @@ class ModelChoice:
     def details(self) -> str:
         """Several lines for a tooltip: description, training data, scores, date, file."""
         lines = [self.info.description, f"Trained on: {self.info.data}" if self.info.data else ""]
+        if self.info.limits:
+            lines.append(f"Limits: {self.info.limits}")
         if self.plan is not None and self.plan.volume is not None:
             lines.append("Prepares volumes as a whole, as nnU-Net does, and resamples them.")
         if self.info.scores:

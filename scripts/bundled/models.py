@@ -19,6 +19,12 @@ __all__ = ["MODELS", "BundledModel"]
 
 Scores = dict[str, float]
 
+_KINDS = {
+    "fluo": "fluorescence",
+    "colour": "stained tissue",
+    "brightfield_gray": "bright field",
+}
+
 
 @dataclass(frozen=True)
 class BundledModel:
@@ -34,6 +40,7 @@ class BundledModel:
     patch: tuple[int, int]
     """Of the tiles that images are segmented in; may be larger than those of the training."""
     description: str
+    limits: str
     licence: str
     data: str
     score: Callable[[Model, Path, tuple[str, ...]], Scores]
@@ -56,7 +63,7 @@ def _score_nuclei(model: Model, dataset: Path, names: tuple[str, ...]) -> Scores
         truth = read_labels(dataset / "masks" / f"{name}.png")
         found = segment(image, model, device="cpu").labels
         for iou in (0.5, 0.7, 0.9):
-            scores[f"{kinds[name]} f1@{iou}"].append(instance_f1(found, truth, iou).f1)
+            scores[f"f1@{iou} {_KINDS[kinds[name]]}"].append(instance_f1(found, truth, iou).f1)
     return {key: float(np.mean(values)) for key, values in sorted(scores.items())}
 
 
@@ -85,7 +92,10 @@ MODELS = {
         arguments=("--instances", "--class-names", "nucleus"),
         patch=(256, 256),
         description="Nuclei in fluorescence, stained tissue and bright field; numbers each "
-        "nucleus. Diameters of about 8 to 60 pixels.",
+        "nucleus.",
+        limits="Best in fluorescence, with nuclei 8 to 60 pixels across; others need the object "
+        "diameter. Weaker on stained tissue; bright field was too rare to learn: fine-tune it on a "
+        "few of your own images. Not for diagnosis.",
         licence="CC0-1.0",
         data="2018 Data Science Bowl stage 1 training images (BBBC038v1, CC0), without the twelve "
         "images of examples/nuclei and the other tiles of their fields",
@@ -98,6 +108,10 @@ MODELS = {
         patch=(64, 64),
         description="Anterior and posterior hippocampus in T1-weighted MR volumes that are cropped "
         "around it, slice by slice.",
+        limits="Finds the hippocampus only in volumes cropped as its training data are (about "
+        "35 x 50 x 36 mm), in their orientation and at their contrast. Left and right of one "
+        "subject may lie on both sides of the split, so the scores may flatter it. Not for "
+        "diagnosis.",
         licence="CC-BY-SA-4.0",
         data="Medical Segmentation Decathlon, task 4 (Antonelli et al., Nature Communications "
         "13:4128, 2022; CC BY-SA 4.0): 182 of its labelled volumes",

@@ -72,7 +72,7 @@ def test_demo_writes_what_it_promises(
     assert demo.main(["--out", str(tmp_path), "--steps", "2", "--seed", "3"]) == 0
     shown = capsys.readouterr().out
     names = [image.stem for image in sorted((NUCLEI / "unseen" / "images").iterdir())]
-    for expected in (*names, "mean", "F1 Otsu", "DSC network", "s in all"):
+    for expected in (*names, "mean", "F1 Otsu", "F1 before", "F1 after", "s in all"):
         assert expected in shown
     for name in names:
         truth = iio.imread(NUCLEI / "unseen" / "masks" / f"{name}.png")

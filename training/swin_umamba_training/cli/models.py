@@ -258,6 +258,7 @@ def _rows(name: str, plan: Plan, info: ModelInfo) -> list[tuple[str, str]]:
         ("folds", f"{plan.folds}, averaged" if plan.folds > 1 else ""),
         ("training", origin),
         ("scores", ", ".join(f"{key} {value:.3f}" for key, value in info.scores.items())),
+        ("limits", info.limits),
         ("trained on", info.data),
         ("licence", info.licence),
         ("version", info.version),
