@@ -18,7 +18,7 @@ WINDOW_TOOLKITS = {"napari", "qtpy", "magicgui", "superqt", "vispy", "PyQt5", "P
 
 # Part of napari_swin_umamba -> the other parts it may import. The leaves import nothing of ours but
 # each other and may be imported by all.
-LEAVES = {"cache", "errors", "files", "plan"}
+LEAVES = {"archives", "cache", "errors", "files", "plan"}
 MAY_IMPORT = {
     "network": set(),
     "checkpoints": {"network"},

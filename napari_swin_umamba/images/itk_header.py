@@ -15,7 +15,14 @@ from napari_swin_umamba.images.limits import check_size
 from napari_swin_umamba.images.magic import NRRD_MAGIC
 from napari_swin_umamba.images.units import unit_name
 
-__all__ = ["CONTENT_KEY", "ItkHeader", "Segment", "read_itk_header", "read_segments"]
+__all__ = [
+    "CONTENT_KEY",
+    "ItkHeader",
+    "Segment",
+    "data_files",
+    "read_itk_header",
+    "read_segments",
+]
 
 CONTENT_KEY = "swin_umamba_content"
 """Field in which our label maps say what they are: the formats have none for it."""
@@ -209,3 +216,30 @@ def _bytes_of(path: Path, name: str, listed: list[str]) -> int | None:
                 f"{path} is only a header: its data file {file} is missing; put it beside it"
             )
     return sum(file.stat().st_size for file in files)
+
+
+def data_files(path: Path) -> tuple[Path, ...]:
+    """Files of their own that hold the data of a NRRD or MetaImage header; none of other files.
+
+    Raises
+    ------
+    InputError
+        The header cannot be read, names files by a pattern, or one is missing.
+    """
+    try:
+        with open(path, "rb") as file:
+            start = file.read(_LONGEST_HEADER)
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    nrrd = start.startswith(NRRD_MAGIC)
+    if not nrrd and path.suffix.lower() not in (".mhd", ".mha"):
+        return ()
+    fields, _, lines = _nrrd_fields(path, start) if nrrd else _meta_fields(path, start)
+    keys = ("data file", "datafile") if nrrd else ("elementdatafile",)
+    name = next((fields[key] for key in keys if key in fields), "")
+    if name.upper() in ("", "LOCAL"):
+        return ()
+    if _bytes_of(path, name, lines) is None:
+        raise InputError(f"{path} names its data files by a pattern; save it as one file")
+    names = lines if name.upper().startswith("LIST") else [name]
+    return tuple(path.parent / entry for entry in names)

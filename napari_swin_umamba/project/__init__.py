@@ -12,16 +12,29 @@
       annotations/IMAGE/z00012.complete   what is unpainted there is background
       .locks/                      who works on the project (lock.py)
 
+A job is all that a training on another computer needs of a project, in one archive (job.py); its
+result comes back in another (result.py, result_import.py).
+
 Every file is replaced whole or not at all, so a program that dies at any moment leaves the project
 as it was after some earlier write. A reader needs no lock.
 """
 
 from napari_swin_umamba.project.annotation import Annotation
 from napari_swin_umamba.project.comparison import ClassScore, Comparison
+from napari_swin_umamba.project.job import settle_roles, write_job
+from napari_swin_umamba.project.job_opening import OpenedJob, job_in, unpack_job
+from napari_swin_umamba.project.job_plan import JobPlan, plan_job
 from napari_swin_umamba.project.lock import FolderLock, LockedError
-from napari_swin_umamba.project.models import ModelList, ModelRecord, ProjectModels
+from napari_swin_umamba.project.models import (
+    JudgedBeside,
+    ModelList,
+    ModelRecord,
+    ProjectModels,
+)
 from napari_swin_umamba.project.project import Project, hash_file
 from napari_swin_umamba.project.relabelling import relabel
+from napari_swin_umamba.project.result import write_result
+from napari_swin_umamba.project.result_import import Imported, import_result
 from napari_swin_umamba.project.roles import Roles
 from napari_swin_umamba.project.settings import (
     BACKGROUND,
@@ -43,14 +56,25 @@ __all__ = [
     "FileReference",
     "FolderLock",
     "ImageReference",
+    "Imported",
+    "JobPlan",
+    "JudgedBeside",
     "LockedError",
     "ModelList",
     "ModelRecord",
+    "OpenedJob",
     "Project",
     "ProjectClass",
     "ProjectModels",
     "Roles",
     "Settings",
     "hash_file",
+    "import_result",
+    "job_in",
+    "plan_job",
     "relabel",
+    "settle_roles",
+    "unpack_job",
+    "write_job",
+    "write_result",
 ]

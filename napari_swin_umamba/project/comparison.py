@@ -110,7 +110,7 @@ def outcome_words(outcome: Outcome) -> str:
     return _WORDS[outcome]
 
 
-def verdict_sentence(comparison: Comparison, name: str) -> str:
+def verdict_sentence(comparison: Comparison, name: str, overtaken: str = "") -> str:
     """What became of a new model, in one or two sentences.
 
     Parameters
@@ -119,6 +119,8 @@ def verdict_sentence(comparison: Comparison, name: str) -> str:
         What was found.
     name
         Of the new model: ``v4``.
+    overtaken
+        Name of the project's model, where it was another by the time the new one came back.
     """
     before = comparison.before or "the model before"
     sentences = {
@@ -131,6 +133,12 @@ def verdict_sentence(comparison: Comparison, name: str) -> str:
         f"{_lacking(comparison)}. Look at both and choose.",
     }
     sentence = sentences[comparison.outcome]
+    if overtaken:
+        beside = comparison.before or "no model"
+        instead = "this project has none" if overtaken == "none" else f"{overtaken} is its model"
+        sentence = (
+            f"{name} was compared with {beside}, but {instead} by now: look at both and choose."
+        )
     if comparison.forgotten:
         names = ", ".join(
             f"{item.name} {item.earlier.before:.2f} → {item.earlier.after:.2f}"

@@ -15,6 +15,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -27,7 +28,7 @@ from napari_swin_umamba.project.comparison import Comparison
 from napari_swin_umamba.project.lock import FolderLock
 from napari_swin_umamba.project.project import hash_file
 
-__all__ = ["Choice", "ModelList", "ModelRecord", "ProjectModels"]
+__all__ = ["Choice", "JudgedBeside", "ModelList", "ModelRecord", "ProjectModels"]
 
 _PATIENCE = 10.0
 """Seconds to wait for another program that changes the list."""
@@ -52,11 +53,22 @@ class ModelRecord(_Frozen):
     """Where the run was."""
     comparison: Comparison | None = None
     """Beside the model before it; None: it was not judged."""
+    overtaken: str = ""
+    """Trained elsewhere, and judged beside another model than the project had when it came back:
+    the name of that one, or ``none``."""
 
     @property
     def name(self) -> str:
         """``v3``."""
         return f"v{self.number}"
+
+
+@dataclass(frozen=True)
+class JudgedBeside:
+    """What a model that was trained elsewhere was compared with."""
+
+    sha256: str | None
+    """Of the project's model at that time; None: it had none."""
 
 
 class Choice(_Frozen):
@@ -160,7 +172,12 @@ class ProjectModels:
         return None if current is None else self.path(current)
 
     def add(
-        self, file: Path, start: str, run: str = "", comparison: Comparison | None = None
+        self,
+        file: Path,
+        start: str,
+        run: str = "",
+        comparison: Comparison | None = None,
+        beside: JudgedBeside | None = None,
     ) -> ModelRecord:
         """Copy a model into the project; it becomes the current one if it was found better.
 
@@ -174,6 +191,9 @@ class ProjectModels:
             Where it was trained.
         comparison
             How it was judged; None: it was not, and is a candidate.
+        beside
+            Where it was judged elsewhere: beside what. If the project's model is another one by
+            now, the new one is a candidate, however it was judged. None: beside the project's.
 
         Raises
         ------
@@ -185,6 +205,10 @@ class ProjectModels:
             for item in known.models:
                 if item.sha256 == digest:
                     return item
+            current = known.current
+            overtaken = ""
+            if beside is not None and beside.sha256 != (current.sha256 if current else None):
+                overtaken = current.name if current else "none"
             record = ModelRecord(
                 number=max((item.number for item in known.models), default=0) + 1,
                 sha256=digest,
@@ -192,11 +216,12 @@ class ProjectModels:
                 start=start,
                 run=run,
                 comparison=comparison,
+                overtaken=overtaken,
             )
             with atomic_path(self.path(record), overwrite=True) as temporary:
                 shutil.copyfile(file, temporary)
             choices = known.choices
-            if comparison is not None and comparison.adopted:
+            if comparison is not None and comparison.adopted and not overtaken:
                 why: Literal["better", "first"] = (
                     "first" if comparison.outcome == "first" else "better"
                 )

@@ -76,6 +76,53 @@ class Roles(BaseModel):
                 )
         return self.model_copy(update={"images": images})
 
+    def drawn(self, blocks: Iterable[Block], fraction: float, seed: int) -> Roles:
+        """Return these roles, and drawn ones for blocks that have none.
+
+        Parameters
+        ----------
+        blocks
+            All in which something is painted.
+        fraction
+            Share of them that should be held out, at least one; 0 gives new ones to training.
+        seed
+            Decides which new blocks are held out.
+        """
+        import numpy as np
+
+        blocks = tuple(dict.fromkeys(blocks))
+        new = [block for block in blocks if self.role(block) is None]
+        held = len(self.known(blocks, "held_out"))
+        trained = len(self.known(blocks, "train"))
+        wanted = max(1, round(fraction * len(blocks))) if fraction > 0 and len(blocks) > 1 else 0
+        # One block must be left to train on.
+        count = max(0, min(wanted - held, len(new) - (0 if trained else 1)))
+        chosen = set(
+            np.random.default_rng([seed, 0]).choice(len(new), count, replace=False).tolist()
+        )
+        return self.assigned(
+            {block: "held_out" if index in chosen else "train" for index, block in enumerate(new)}
+        )
+
+    def merged(self, other: Roles) -> Roles:
+        """Return these roles and those that blocks got elsewhere.
+
+        Raises
+        ------
+        InputError
+            A block has one role here and another one there, or blocks are of another size.
+        """
+        if other.block != self.block and other.images and self.images:
+            raise InputError(f"blocks have {self.block} slices here, and {other.block} there")
+        base = self if self.images else self.model_copy(update={"block": other.block})
+        return base.assigned(
+            {
+                (image, index): role
+                for image, blocks in other.images.items()
+                for index, role in blocks.items()
+            }
+        )
+
     def known(self, blocks: Iterable[Block], role: Role) -> list[Block]:
         """Those of some blocks that have a role."""
         return [block for block in blocks if self.role(block) == role]

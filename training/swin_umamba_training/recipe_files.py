@@ -1,8 +1,9 @@
 """Recipes as YAML files that a person can read, and single fields changed by name.
 
 Three recipes come with the package (``recipes/*.yaml``): ``paper``, ``finetune`` and ``quick``. A
-file holds what differs from the defaults of :mod:`swin_umamba_training.recipe`; the resolved recipe
-of a run, complete and with the meaning of each field, is its ``recipe.yaml``.
+file holds what differs from the defaults of :mod:`swin_umamba_training.recipe`, or from another
+recipe that it names as its ``base``; the resolved recipe of a run, complete and with the meaning of
+each field, is its ``recipe.yaml``.
 """
 
 from __future__ import annotations
@@ -66,7 +67,25 @@ def load_recipe(source: str | Path, overrides: Mapping[str, Any] | None = None) 
         raise InputError(f"the recipe {path} holds no fields (--recipe)")
     if path in bundled.values():
         data = {"name": path.stem, **data}
+    elif (base := data.pop("base", None)) is not None:
+        data = _on_base(base, data, path)
     return build_recipe(data, overrides or {}, f"the recipe {path}: ")
+
+
+def _on_base(base: object, data: dict[str, Any], path: Path) -> dict[str, Any]:
+    """What a recipe changes of one that comes with the package."""
+    file = bundled_recipes().get(str(base))
+    if file is None:
+        known = ", ".join(bundled_recipes())
+        raise InputError(f"the recipe {path}: base must be one of {known}, not {shown(str(base))}")
+    merged: dict[str, Any] = {"name": file.stem, **yaml.safe_load(file.read_text("utf-8"))}
+    for key, value in data.items():
+        section = merged.get(key)
+        if isinstance(section, dict) and isinstance(value, dict):
+            merged[key] = {**section, **value}
+        else:
+            merged[key] = value
+    return merged
 
 
 def build_recipe(data: Mapping[str, Any], overrides: Mapping[str, Any], where: str = "") -> Recipe:

@@ -38,12 +38,16 @@ class RunFolder:
         self.live = path / "live"
         """While this file is there, the weights of the moment are written now and then."""
         self.live_model = path / "live.safetensors"
+        self.job = path / "job"
+        """Where a job that came in an archive is unpacked."""
+        self.result = path / "result.zip"
+        """What its project imports."""
 
     @property
     def _files(self) -> tuple[Path, ...]:
         return (
             *(self.config, self.recipe, self.events, self.scores, self.curves, self.report),
-            *(self.model, self.last, self.stop, self.live_model),
+            *(self.model, self.last, self.stop, self.live_model, self.result),
         )
 
     def check(self, overwrite: bool) -> None:

@@ -7,7 +7,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -22,6 +22,7 @@ from swin_umamba_training.config import TrainConfig
 from swin_umamba_training.data.preparing import choose_parts, with_batch, with_orientation
 from swin_umamba_training.dataset import check_objects, scan_dataset
 from swin_umamba_training.events import EventLog, OnEvent
+from swin_umamba_training.jobs import send_back
 from swin_umamba_training.planning import check_architecture, prepare_start
 from swin_umamba_training.ranks import is_main_process
 from swin_umamba_training.recipe_files import recipe_to_yaml
@@ -48,6 +49,8 @@ class TrainResult:
     """Why the run ended: ``steps``, ``minutes``, ``early`` or ``stopped``."""
     notes: tuple[str, ...]
     """What was assumed about the data, for people."""
+    archive: Path | None = None
+    """Of a job: the ``result.zip`` that its project imports."""
 
 
 def train(config: TrainConfig, on_event: OnEvent | None = None) -> TrainResult:
@@ -84,7 +87,11 @@ def train(config: TrainConfig, on_event: OnEvent | None = None) -> TrainResult:
     elif main:
         folder.check(config.overwrite)
     with project_lock(config) if main else nullcontext():
-        return _train(resolve_init(config), folder, on_event)
+        result = _train(resolve_init(config), folder, on_event)
+        if main:
+            archive = send_back(config, folder, result.steps, result.seconds, result.reason)
+            result = replace(result, archive=archive)
+        return result
 
 
 def _train(config: TrainConfig, folder: RunFolder, on_event: OnEvent | None) -> TrainResult:

@@ -13,6 +13,7 @@ from swin_umamba_training.cli import (
     data,
     doctor,
     evaluate,
+    job,
     models,
     recipes,
     segment,
@@ -53,6 +54,7 @@ app.command("train", no_args_is_help=True, epilog=train.EPILOG)(train.train)
 app.command("evaluate", no_args_is_help=True, epilog=evaluate.EPILOG)(evaluate.evaluate)
 app.add_typer(data.app, name="data")
 app.add_typer(models.app, name="models")
+app.add_typer(job.app, name="job")
 app.add_typer(recipes.app, name="recipes")
 app.add_typer(weights.app, name="weights")
 app.command("doctor", epilog=doctor.EPILOG)(doctor.doctor)

@@ -17,6 +17,7 @@ from swin_umamba_training.cli.shared import (
     AcceptHashOption,
     DeviceOption,
     JsonOption,
+    console,
     output_path,
     print_json,
     print_line,
@@ -51,6 +52,9 @@ swin-umamba train cells/ -o run4 --resume
 Choose the validation images:
 swin-umamba train cells/ -o run3 --val a3 --val b7
 
+A job that an annotation project exported; RUN gets a result.zip to import there:
+swin-umamba train job.zip -o RUN
+
 One of five folds of a nnU-Net data set:
 swin-umamba train nnUNet_raw/Dataset004_Hippocampus -o fold0 --fold 0
 
@@ -69,7 +73,9 @@ def train(
     context: typer.Context,
     dataset: Annotated[
         Path,
-        typer.Argument(help="images/ and masks/, a nnU-Net raw folder, or an annotation project."),
+        typer.Argument(
+            help="images/ and masks/, a nnU-Net raw folder, an annotation project, or a job (.zip)."
+        ),
     ],
     run: Annotated[
         Path,
@@ -201,61 +207,81 @@ def train(
 ) -> None:
     """Train a model on annotated images or volumes."""
     from swin_umamba_training.config import make_config
+    from swin_umamba_training.jobs import discard_unbegun, is_job, take_job
     from swin_umamba_training.ranks import is_main_process
     from swin_umamba_training.recipe_files import apply_overrides
 
     if resume:
         _refuse_changes(context)
-    config = make_config(
-        recipe=recipe,
-        overrides=apply_overrides(changes or ()),
-        dataset=dataset,
-        run=run,
-        arch=arch,
-        init=init,
-        accept_hash=accept_hash,
-        steps=steps,
-        minutes=minutes,
-        patch=_parse_patch(patch),
-        batch=batch,
-        seed=seed,
-        instances=instances,
-        class_names=tuple(name.strip() for name in (class_names or "").split(",") if name.strip()),
-        normalization=normalization,
-        val=tuple(val or ()),
-        val_fraction=val_fraction,
-        plane=plane.upper() if plane else None,
-        spacing=_parse_spacing(spacing),
-        ignore=ignore,
-        fold=fold,
-        folds=folds,
-        val_every=val_every,
-        learning_rate=learning_rate,
-        workers=workers,
-        device=device,
-        devices=devices,
-        nodes=nodes,
-        resume=resume,
-        overwrite=overwrite,
-    )
-    with ExitStack() as stack:
-        on_event: OnEvent | None = None
-        if is_main_process():
-            on_event = print_json if json else stack.enter_context(TrainingProgress()).on_event
-        from swin_umamba_training.data.problems import DatasetProblems
-        from swin_umamba_training.module import TrainingDiverged
-        from swin_umamba_training.train import train as run_training
+    overrides = apply_overrides(changes or ())
+    unpacked = ExitStack()
+    if is_job(dataset):
+        job = take_job(dataset, run, resume, overwrite)
+        unpacked.callback(discard_unbegun, run)
+        dataset = job.project
+        if not resume:
+            recipe = recipe or str(job.recipe)
+            if not _is_given(context, "init"):
+                init, arch = job.init, arch or job.manifest.start.arch
+            if steps is not None and minutes is None:
+                overrides.setdefault("length.minutes", None)
+    with unpacked:
+        config = make_config(
+            recipe=recipe,
+            overrides=overrides,
+            dataset=dataset,
+            run=run,
+            arch=arch,
+            init=init,
+            accept_hash=accept_hash,
+            steps=steps,
+            minutes=minutes,
+            patch=_parse_patch(patch),
+            batch=batch,
+            seed=seed,
+            instances=instances,
+            class_names=tuple(
+                name.strip() for name in (class_names or "").split(",") if name.strip()
+            ),
+            normalization=normalization,
+            val=tuple(val or ()),
+            val_fraction=val_fraction,
+            plane=plane.upper() if plane else None,
+            spacing=_parse_spacing(spacing),
+            ignore=ignore,
+            fold=fold,
+            folds=folds,
+            val_every=val_every,
+            learning_rate=learning_rate,
+            workers=workers,
+            device=device,
+            devices=devices,
+            nodes=nodes,
+            resume=resume,
+            overwrite=overwrite,
+        )
+        with ExitStack() as stack:
+            on_event: OnEvent | None = None
+            if is_main_process():
+                on_event = print_json if json else stack.enter_context(TrainingProgress()).on_event
+            from swin_umamba_training.data.problems import DatasetProblems
+            from swin_umamba_training.module import TrainingDiverged
+            from swin_umamba_training.train import train as run_training
 
-        try:
-            result = run_training(config, on_event)
-        except DatasetProblems as error:
-            stack.close()
-            print_problems(error.problems)
-            raise typer.Exit(EXIT_USAGE) from error
-        except TrainingDiverged as error:
-            stack.close()
-            report_error(str(error))
-            raise typer.Exit(EXIT_FAILED) from error
+            try:
+                result = run_training(config, on_event)
+            except DatasetProblems as error:
+                stack.close()
+                print_problems(error.problems)
+                raise typer.Exit(EXIT_USAGE) from error
+            except TrainingDiverged as error:
+                stack.close()
+                report_error(str(error))
+                raise typer.Exit(EXIT_FAILED) from error
+    if result.archive is not None and not json:
+        console().print(
+            f"import {result.archive} into the project that the job is from", markup=False
+        )
     if not json and is_main_process():
         print_line(str(result.model))
 
@@ -266,13 +292,17 @@ _FREE = {"dataset", "run", "device", "devices", "nodes", "workers", "resume", "j
 
 def _refuse_changes(context: typer.Context) -> None:
     for name in context.params:
-        source = context.get_parameter_source(name)
-        if name not in _FREE and source is not None and source.name == "COMMANDLINE":
+        if name not in _FREE and _is_given(context, name):
             flag = "set" if name == "changes" else name.replace("_", "-")
             raise InputError(
                 f"--resume goes on with the settings of the run: leave out --{flag}, or begin a "
                 "new run (another -o)"
             )
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def _parse_spacing(text: str | None) -> tuple[float, float] | None:

@@ -16,7 +16,7 @@ import numpy as np
 
 from napari_swin_umamba.errors import InputError
 from napari_swin_umamba.images import stem_of
-from napari_swin_umamba.project.roles import BLOCK, Block, Role, Roles
+from napari_swin_umamba.project.roles import BLOCK, Block, Roles
 
 if TYPE_CHECKING:
     from swin_umamba_training.dataset import Sample
@@ -135,17 +135,7 @@ def split_by_roles(
     blocks: dict[Block, list[Sample]] = {}
     for sample in samples:
         blocks.setdefault(roles.block_of(images[sample.case], sample.place), []).append(sample)
-    new = [block for block in blocks if roles.role(block) is None]
-    held = len(roles.known(blocks, "held_out"))
-    trained = len(roles.known(blocks, "train"))
-    wanted = max(1, round(fraction * len(blocks))) if fraction > 0 and len(blocks) > 1 else 0
-    # One block must be left to train on.
-    count = max(0, min(wanted - held, len(new) - (0 if trained else 1)))
-    drawn = set(np.random.default_rng([seed, 0]).choice(len(new), count, replace=False).tolist())
-    added: dict[Block, Role] = {
-        block: "held_out" if index in drawn else "train" for index, block in enumerate(new)
-    }
-    roles = roles.assigned(added)
+    roles = roles.drawn(blocks, fraction, seed)
     chosen = {
         sample
         for block, members in blocks.items()
