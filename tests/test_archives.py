@@ -1,4 +1,4 @@
-"""Archives of unknown origin: nothing leaves the folder, nothing fills the disk, nothing is half."""
+"""Archives of unknown origin: nothing leaves the folder or fills the disk, nothing is half."""
 
 from __future__ import annotations
 
@@ -339,7 +339,7 @@ def test_what_is_written_is_never_half(tmp_path: Path, source: Path) -> None:
     attempt(Cancelled, "stopped", should_stop=lambda: next(asked))
     with (
         pytest.raises(InputError, match="job.zip exists already"),
-        writing_archive(path) as archive,
+        writing_archive(path),
     ):
         pass
 

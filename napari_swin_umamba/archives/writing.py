@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import shutil
 import stat
 import zipfile
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from typing import IO
 from napari_swin_umamba.archives.names import why_unsafe
 from napari_swin_umamba.archives.packed import BLOCK, OnBytes, Packed, ShouldStop, stop_if_asked
 from napari_swin_umamba.errors import InputError, shown
-from napari_swin_umamba.files import atomic_path
+from napari_swin_umamba.files import atomic_path, check_output
 
 __all__ = ["ArchiveWriter", "writing_archive"]
 
@@ -108,6 +109,13 @@ def writing_archive(
     InputError
         The disk refuses: full, gone, no permission.
     """
+    check_output(path, overwrite)
+    free = shutil.disk_usage(path.absolute().parent).free
+    if total > free:
+        raise InputError(
+            f"cannot write {path}: it would have {total:,} bytes, and there is room for {free:,}; "
+            "make room or choose another place"
+        )
     with (
         atomic_path(path, overwrite) as temporary,
         zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive,

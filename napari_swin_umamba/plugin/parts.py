@@ -28,7 +28,7 @@ _KINDS: dict[NoticeKind, tuple[str, str]] = {
     "warning": ("#e69f00", "⚠ "),
     "error": ("#d55e00", "✕ "),
 }
-_TOGETHER = re.compile(r" (?=[×%·])|(?<=×) |(?<=\d) (?=(?:[cmnµ]?m|s|min|GB)\b)")
+_TOGETHER = re.compile(r" (?=[×%·])|(?<=×) |(?<=\d) (?=(?:[cmnµ]?m|s|min|bytes|[kMG]B)\b)")
 """Spaces at which no line ends: in ``3 × 4``, ``6 mm``, and before a dot between two words."""
 _LONG_WORD = 24
 """Letters that fit into a line of the narrowest dock."""

@@ -15,6 +15,7 @@ __all__ = [
     "describe_finding",
     "describe_reading",
     "duration",
+    "file_size",
     "length",
     "sentence",
     "size_in_bytes",
@@ -133,6 +134,15 @@ def size_in_bytes(size: float) -> str:
     """Say a size of memory: ``0.3 GB``, ``12 GB``."""
     gigabytes = size / 1e9
     return f"{gigabytes:.1f} GB" if gigabytes < 9.95 else f"{gigabytes:,.0f} GB"
+
+
+def file_size(size: float) -> str:
+    """Say the size of a file: ``62 kB``, ``7.2 MB``, ``3.4 GB``."""
+    for factor, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if size >= 0.9995 * factor:
+            value = size / factor
+            return f"{value:.1f} {unit}" if value < 9.95 else f"{value:,.0f} {unit}"
+    return f"{size:,.0f} bytes"
 
 
 def times(sizes: Sequence[float]) -> str:

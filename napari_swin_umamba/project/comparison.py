@@ -135,9 +135,10 @@ def verdict_sentence(comparison: Comparison, name: str, overtaken: str = "") -> 
     sentence = sentences[comparison.outcome]
     if overtaken:
         beside = comparison.before or "no model"
-        instead = "this project has none" if overtaken == "none" else f"{overtaken} is its model"
+        has = "has no model" if overtaken == "none" else f"goes by {overtaken}"
         sentence = (
-            f"{name} was compared with {beside}, but {instead} by now: look at both and choose."
+            f"{name} was compared with {beside}, but this project {has} by now. Look at both and "
+            "choose."
         )
     if comparison.forgotten:
         names = ", ".join(

@@ -18,7 +18,13 @@ import re
 import secrets
 from pathlib import Path
 
-from napari_swin_umamba.archives import ArchiveWriter, OnBytes, ShouldStop, writing_archive
+from napari_swin_umamba.archives import (
+    ArchiveWriter,
+    OnBytes,
+    ShouldStop,
+    why_unsafe,
+    writing_archive,
+)
 from napari_swin_umamba.errors import InputError
 from napari_swin_umamba.project.job_plan import JobPlan
 from napari_swin_umamba.project.lock import FolderLock
@@ -71,7 +77,7 @@ def write_job(
     """
     project = plan.project
     name = re.sub(r"[^a-z0-9_-]+", "-", project.folder.absolute().name.lower()).strip("-_")[:60]
-    folder = name or "project"
+    folder = name if not why_unsafe(name) else f"project-{name}".strip("-")
     with writing_archive(path, overwrite, plan.total, on_bytes, should_stop) as archive:
         _add_images(plan, archive, folder)
         annotations = _add_annotations(plan, archive, folder)

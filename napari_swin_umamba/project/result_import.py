@@ -36,6 +36,16 @@ class Imported:
     """Whether the project did not have the model before."""
     adopted: bool
     """Whether it is the project's model now."""
+    steps: int
+    seconds: float
+    """Of its training."""
+
+    @property
+    def asks(self) -> bool:
+        """Whether a person has to look at it and choose."""
+        found = self.record.comparison
+        undecided = found is None or found.outcome == "too_little"
+        return not self.adopted and (undecided or bool(self.record.overtaken))
 
 
 def import_result(
@@ -104,12 +114,13 @@ def import_result(
         raise
     if record.overtaken:
         notes.append(
-            f"it was compared with {_judged_with(manifest)}, but this project's model is "
-            f"{record.overtaken} by now: look at both and choose"
+            f"it was compared with {_judged_with(manifest)}, and the project's model is another by "
+            "now: look at both and choose"
         )
     if manifest.comparison is None:
         notes.append(f"it was not compared: {manifest.not_compared or 'no slice was held out'}")
-    return Imported(record, tuple(notes), is_new, models.read().current == record)
+    adopted = models.read().current == record
+    return Imported(record, tuple(notes), is_new, adopted, manifest.steps, manifest.seconds)
 
 
 def changes_since(project: Project, manifest: ResultManifest) -> list[str]:

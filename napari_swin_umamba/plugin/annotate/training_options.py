@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from napari_swin_umamba.errors import InputError
 from napari_swin_umamba.project import ModelList
@@ -16,6 +17,7 @@ MINUTES = (1, 2, 5, 10, 20, 30, 60, 120, 480)
 PATCHES = (64, 96, 128, 192, 256, 384, 512)
 NEW_NETWORK = "swin-umamba-d-tiny"
 IMAGENET_NETWORK = "swin-umamba-d"
+_RECIPE_HEADING = "# How the job is trained. All fields there are: swin-umamba recipes show quick\n"
 
 
 @dataclass(frozen=True)
@@ -97,22 +99,65 @@ class TrainingOptions:
         InputError
             No model file is chosen.
         """
-        if self.init == FROM_FILE:
-            raise InputError("no model file is chosen to start from")
+        self._check()
         arguments = ["--init", self.init, "--minutes", f"{self.minutes:g}", "--device", self.device]
-        network = ""
-        if self.init in ("none", "imagenet"):
-            usual = NEW_NETWORK if self.init == "none" else IMAGENET_NETWORK
-            network = self.network or usual
-            arguments += ["--arch", network]
+        if self.arch:
+            arguments += ["--arch", self.arch]
         if self.patch:
             arguments += ["--patch", str(self.patch)]
         if self.batch:
             arguments += ["--batch", str(self.batch)]
         if self.careful:
-            rate = 1e-4 if self.init != "none" else 1e-3 if network.endswith("tiny") else 5e-4
-            arguments += ["--learning-rate", f"{rate / 10:g}", "--set", "precision.format=fp32"]
+            rate = f"{self._careful_rate:g}"
+            arguments += ["--learning-rate", rate, "--set", "precision.format=fp32"]
         return arguments
+
+    @property
+    def arch(self) -> str | None:
+        """The network, where there is no model that has one."""
+        if self.init not in ("none", "imagenet"):
+            return None
+        return self.network or (NEW_NETWORK if self.init == "none" else IMAGENET_NETWORK)
+
+    def recipe(self) -> str:
+        """The same as a recipe in YAML, for a training elsewhere; the device is chosen there.
+
+        Raises
+        ------
+        InputError
+            No model file is chosen.
+        """
+        import yaml
+
+        self._check()
+        fields: dict[str, Any] = {
+            "base": "quick" if self.init == "none" else "finetune",
+            "length": {"steps": None, "minutes": float(self.minutes)},
+        }
+        sampling: dict[str, Any] = {}
+        if self.patch:
+            sampling["patch"] = [self.patch, self.patch]
+        if self.batch:
+            sampling["batch"] = self.batch
+        if sampling:
+            fields["sampling"] = sampling
+        if self.careful:
+            fields["optimizer"] = {"lr": self._careful_rate}
+            fields["precision"] = {"format": "fp32"}
+        return _RECIPE_HEADING + yaml.safe_dump(fields, sort_keys=False)
+
+    @property
+    def _careful_rate(self) -> float:
+        usual = 5e-4
+        if self.init != "none":
+            usual = 1e-4
+        elif (self.arch or "").endswith("tiny"):
+            usual = 1e-3
+        return usual / 10
+
+    def _check(self) -> None:
+        if self.init == FROM_FILE:
+            raise InputError("no model file is chosen to start from")
 
     def with_less_memory(self) -> TrainingOptions:
         """The same with half the patches in a step, or else smaller ones."""

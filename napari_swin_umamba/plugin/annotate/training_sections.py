@@ -1,8 +1,9 @@
-"""*Train* and *Did it help?*, put together: what the end of a training sets off."""
+"""*Train*, *Did it help?* and *On another computer*, put together: what an end sets off."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from napari_swin_umamba.errors import InputError
 from napari_swin_umamba.plugin.annotate.live_prediction import LivePrediction
@@ -10,10 +11,12 @@ from napari_swin_umamba.plugin.annotate.open_project import OpenProject
 from napari_swin_umamba.plugin.annotate.section import Section
 from napari_swin_umamba.plugin.annotate.train_section import TrainSection
 from napari_swin_umamba.plugin.annotate.training_watch import TrainingWatch
+from napari_swin_umamba.plugin.annotate.travel_section import TravelSection
+from napari_swin_umamba.plugin.annotate.travelling import JobWish
 from napari_swin_umamba.plugin.annotate.verdict_section import VerdictSection
 from napari_swin_umamba.plugin.annotate.volume_prediction import VolumePrediction
 from napari_swin_umamba.plugin.words import sentence
-from napari_swin_umamba.project import ProjectModels
+from napari_swin_umamba.project import Imported, ProjectModels
 
 __all__ = ["TrainingSections"]
 
@@ -33,11 +36,14 @@ class TrainingSections:
         self.train = TrainSection(opened, self.watch)
         self.verdict = VerdictSection(opened)
         self.live = LivePrediction(opened, self.watch)
+        self.travel = TravelSection(opened, self._wish, lambda: self.train.held_out.has_paint)
         self.volume = VolumePrediction(opened, self.watch)
         self._models = ProjectModels(opened.project.folder)
         self.train.live_toggled.connect(self.live.set_on)
         self.watch.ended.connect(self._on_ended)
         self.verdict.chosen.connect(self._on_chosen)
+        self.travel.imported.connect(self._on_imported)
+        self.travel.exported.connect(self.train.refresh)
         self.volume.progress.connect(self._on_progress)
         self.volume.failed.connect(self._on_failed)
         opened.closed.connect(self.watch.shut_down)
@@ -45,7 +51,21 @@ class TrainingSections:
 
     def __iter__(self) -> Iterator[Section]:
         """The sections, from top to bottom."""
-        return iter((self.train, self.verdict))
+        return iter((self.train, self.verdict, self.travel))
+
+    def _wish(self, file: Path) -> JobWish:
+        """How a job is trained: as *Train* would, held-out slices included."""
+        options = self.train.form.options()
+        wish = JobWish(options.init, options.arch, options.recipe(), file)
+        if not self._opened.read_only:
+            self.train.held_out.keep()
+        return wish
+
+    def _on_imported(self, imported: Imported) -> None:
+        self.verdict.refresh()
+        self.train.refresh()
+        if imported.is_new:
+            self._predict(imported.record.number if imported.asks else None)
 
     def _on_ended(self, _trouble: object) -> None:
         """Judge, and predict with the model that a person wants to look at now."""

@@ -163,7 +163,7 @@ class VerdictSection(Section):
         current = known.current
         text = ""
         if newest.comparison is not None:
-            text = verdict_sentence(newest.comparison, newest.name)
+            text = verdict_sentence(newest.comparison, newest.name, newest.overtaken)
         chosen = bool(known.choices) and known.choices[-1].why == "chosen"
         if chosen or not text:
             now = f"{current.name} is this project’s model" if current else "It has no model"

@@ -99,7 +99,9 @@ def export_job(
         minutes=minutes,
     )
     plan = plan_job(Project.open(project), init, recipe_to_yaml(config.recipe), arch)
-    console().print(f"{len(plan.images)} annotated images and models: {plan.total:,} bytes")
+    number = len(plan.images)
+    images = f"{number} annotated image{'s' if number > 1 else ''}"
+    console().print(f"the job holds {images}: {plan.total:,} bytes")
     settle_roles(plan)
     write_job(plan, output, overwrite)
     print_line(str(output))
