@@ -5,6 +5,7 @@
     PROJECT/
       project.yaml                 kind, classes with ids that never change, images (settings.py)
       roles.json                   which blocks of slices are held out (roles.py)
+      skipped.json                 slices that are not to be suggested (skipped.py)
       models/                      every model that was trained, and which is current (models.py)
       runs/RUN/                    trainings that napari began
       images/                      files that were copied into the project
@@ -31,6 +32,7 @@ from napari_swin_umamba.project.models import (
     ModelRecord,
     ProjectModels,
 )
+from napari_swin_umamba.project.open_slices import OpenSlices, Slice, list_slices
 from napari_swin_umamba.project.project import Project, hash_file
 from napari_swin_umamba.project.relabelling import relabel
 from napari_swin_umamba.project.result import write_result
@@ -44,6 +46,13 @@ from napari_swin_umamba.project.settings import (
     ImageReference,
     ProjectClass,
     Settings,
+)
+from napari_swin_umamba.project.skipped import Skipped
+from napari_swin_umamba.project.suggestion import (
+    SliceScore,
+    Suggestion,
+    suggest_evenly,
+    suggest_unsure,
 )
 
 __all__ = [
@@ -63,11 +72,16 @@ __all__ = [
     "ModelList",
     "ModelRecord",
     "OpenedJob",
+    "OpenSlices",
     "Project",
     "ProjectClass",
     "ProjectModels",
     "Roles",
     "Settings",
+    "Skipped",
+    "Slice",
+    "SliceScore",
+    "Suggestion",
     "hash_file",
     "import_result",
     "job_in",
@@ -77,4 +91,7 @@ __all__ = [
     "unpack_job",
     "write_job",
     "write_result",
+    "list_slices",
+    "suggest_evenly",
+    "suggest_unsure",
 ]

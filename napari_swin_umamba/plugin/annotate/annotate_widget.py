@@ -18,6 +18,7 @@ from napari_swin_umamba.plugin.annotate.painted_section import PaintedSection
 from napari_swin_umamba.plugin.annotate.prediction_section import PredictionSection
 from napari_swin_umamba.plugin.annotate.project_section import ProjectSection
 from napari_swin_umamba.plugin.annotate.section import Section
+from napari_swin_umamba.plugin.annotate.suggest_section import SuggestSection
 from napari_swin_umamba.plugin.annotate.training_sections import TrainingSections
 from napari_swin_umamba.plugin.annotate.window_watch import call_when_window_closes
 from napari_swin_umamba.plugin.dock_watch import call_when_undocked
@@ -65,6 +66,7 @@ class AnnotateWidget(QScrollArea):
         if opened.project.settings.kind == "instances":
             yield ObjectsSection(opened)
         yield PaintedSection(opened)
+        yield SuggestSection(opened)
         yield PredictionSection(opened)
         self.training = TrainingSections(opened)
         yield from self.training

@@ -16,7 +16,7 @@ from napari_swin_umamba.plugin.transform import move_layer, result_transform
 from napari_swin_umamba.project import BACKGROUND, FIRST_CLASS, Settings
 from napari_swin_umamba.project.annotation import Position
 
-__all__ = ["MARK", "AnnotationLayer", "is_annotation"]
+__all__ = ["MARK", "TRANSFORM_EVENTS", "AnnotationLayer", "is_annotation"]
 
 MARK = "napari-swin-umamba-annotation"
 """Key in a layer's metadata: the id of the image that is annotated."""
@@ -31,7 +31,8 @@ _KEPT = (
     "preserve_labels",
     "show_selected_label",
 )
-_TRANSFORM_EVENTS = ("affine", "rotate", "scale", "shear", "translate", "units")
+TRANSFORM_EVENTS = ("affine", "rotate", "scale", "shear", "translate", "units")
+"""Of a layer, when it is put somewhere else."""
 
 
 def is_annotation(layer: Any) -> bool:
@@ -120,7 +121,7 @@ class AnnotationLayer:
         events.paint.connect(self._on_paint)
         events.set_data.connect(self._on_shown_anew)
         events.data.connect(self._on_data)
-        for name in _TRANSFORM_EVENTS:
+        for name in TRANSFORM_EVENTS:
             getattr(self.image_layer.events, name).connect(self._on_image_moved)
 
     @property
@@ -139,7 +140,7 @@ class AnnotationLayer:
         self.layer.events.paint.disconnect(self._on_paint)
         self.layer.events.set_data.disconnect(self._on_shown_anew)
         self.layer.events.data.disconnect(self._on_data)
-        for name in _TRANSFORM_EVENTS:
+        for name in TRANSFORM_EVENTS:
             getattr(self.image_layer.events, name).disconnect(self._on_image_moved)
 
     def _on_paint(self, event: Any) -> None:

@@ -17,6 +17,7 @@ from swin_umamba_training.cli import (
     models,
     recipes,
     segment,
+    suggest,
     train,
     weights,
 )
@@ -52,6 +53,7 @@ app = typer.Typer(
 app.command("segment", no_args_is_help=True, epilog=segment.EPILOG)(segment.segment)
 app.command("train", no_args_is_help=True, epilog=train.EPILOG)(train.train)
 app.command("evaluate", no_args_is_help=True, epilog=evaluate.EPILOG)(evaluate.evaluate)
+app.command("suggest", no_args_is_help=True, epilog=suggest.EPILOG)(suggest.suggest)
 app.add_typer(data.app, name="data")
 app.add_typer(models.app, name="models")
 app.add_typer(job.app, name="job")
