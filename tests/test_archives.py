@@ -335,6 +335,11 @@ def test_what_is_written_is_never_half(tmp_path: Path, source: Path) -> None:
         assert path.read_bytes() == b"the old one"
 
     attempt(InputError, "no such file")
+    (tmp_path / "gone").mkdir()
+    there = everything(tmp_path)
+    attempt(InputError, "cannot read .*gone")
+    (tmp_path / "gone").rmdir()
+    there = everything(tmp_path)
     asked = iter([False, False, True])
     attempt(Cancelled, "stopped", should_stop=lambda: next(asked))
     with (

@@ -53,10 +53,13 @@ class ArchiveWriter:
             The work is to stop.
         """
         try:
-            with source.open("rb") as file:
-                return self._add(name, file, source.stat().st_size)
+            file = source.open("rb")
         except FileNotFoundError as error:
             raise InputError(f"no such file: {source}") from error
+        except OSError as error:
+            raise InputError(f"cannot read {source}: {error.strerror or error}") from error
+        with file:
+            return self._add(name, file, source.stat().st_size)
 
     def add_bytes(self, name: str, content: bytes) -> Packed:
         """Add a file that exists in memory only."""

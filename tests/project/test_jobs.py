@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from napari_swin_umamba.errors import Cancelled, InputError
 from napari_swin_umamba.images import read_image
@@ -209,6 +211,25 @@ def test_what_is_held_out_is_settled_by_a_job(project: Project, tmp_path: Path) 
     assert roles == {"train", "held_out"}
     assert not plan_job(project, "none", RECIPE).settles_roles
     assert (tmp_path / "scans").exists()
+
+
+def test_channels_in_files_of_one_name(tmp_path: Path) -> None:
+    """Objects are numbered, and each channel lies in a folder of its own under the same name."""
+    project = Project.create(tmp_path / "cells", "instances", ["nucleus"], ["DAPI", "actin"])
+    files = []
+    for channel in range(2):
+        files.append(tmp_path / f"channel{channel}" / "Cell 1.tif")
+        files[-1].parent.mkdir()
+        tifffile.imwrite(files[-1], np.full((8, 9), channel, np.uint8))
+    project.add_image(files, read_image(files[0]))
+    project.annotation(project.images[0].id).write((), np.full((8, 9), 70_000, np.int32))
+    job = unpack_job(export(project, tmp_path / "job.zip"), tmp_path / "job")
+    there = Project.open(job.project)
+    found = there.find_files(there.images[0].id)
+    assert [int(read_image(file).array.max()) for file in found] == [0, 1]
+    assert {file.name for file in found} == {"Cell 1.tif"}
+    assert int(there.annotation(there.images[0].id).read(()).max()) == 70_000
+    assert there.settings.channel_names == ("DAPI", "actin")
 
 
 def test_data_beside_a_header_travel(tmp_path: Path) -> None:
@@ -480,6 +501,73 @@ def test_results_that_were_tampered_with(
 ) -> None:
     result = elsewhere.train(export(project, tmp_path / "job.zip"))
     refused(project, rewritten(result, tmp_path / "bad.zip", change), record, why)
+
+
+def test_scores_of_other_classes(
+    project: Project, tmp_path: Path, elsewhere: Elsewhere, record: Any
+) -> None:
+    result = elsewhere.train(export(project, tmp_path / "job.zip"))
+
+    def change(files: dict[str, bytes]) -> None:
+        files["result.json"] = files["result.json"].replace(
+            b'"name": "liver",\n    "metric"', b'"name": "<b>x",\n    "metric"'
+        )
+
+    bad = rewritten(result, tmp_path / "bad.zip", change)
+    refused(project, bad, record, "scores classes that its project does not have")
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner),
+    max_leaves=4,
+)
+
+
+@given(data=st.data())
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_manifest(
+    project: Project, tmp_path: Path, elsewhere: Elsewhere, record: Any, data: st.DataObject
+) -> None:
+    """A field that holds something else: imported, or refused in the way that people are shown."""
+    job = tmp_path / "job.zip"
+    if not job.exists():
+        export(project, job)
+    result = tmp_path / "result.zip"
+    if not result.exists():
+        shutil.move(elsewhere.train(job), result)
+
+    name = data.draw(st.sampled_from(["result.json", "job.json"]))
+
+    def change(files: dict[str, bytes]) -> None:
+        manifest = json.loads(files[name])
+        holder = manifest
+        while True:
+            keys = sorted(holder) if isinstance(holder, dict) else range(len(holder))
+            key = data.draw(st.sampled_from(list(keys)))
+            if holder[key] and isinstance(holder[key], dict | list) and data.draw(st.booleans()):
+                holder = holder[key]
+                continue
+            holder[key] = data.draw(json_values)
+            break
+        files[name] = json.dumps(manifest).encode()
+
+    before = files_of(project.folder)
+    bad = rewritten(job if name == "job.json" else result, tmp_path / "bad.zip", change)
+    if name == "job.json":
+        there = tmp_path / "there"
+        shutil.rmtree(there, ignore_errors=True)
+        try:
+            assert unpack_job(bad, there).project.parent == there
+        except InputError:
+            assert not there.exists()
+        return
+    try:
+        imported = import_result(project, bad, record)
+    except InputError:
+        assert files_of(project.folder) == before
+    else:
+        assert imported.record.number == 1
 
 
 def test_a_result_with_other_files(

@@ -114,6 +114,7 @@ def test_what_keeps_a_job_from_being_trained(project: Project, tmp_path: Path) -
     for arguments in (("--minutes", 0), ("--patch", "x"), ("--init", "no.safetensors")):
         command("train", job, "-o", run, *arguments, code=2)
         assert not run.exists()
+    assert "settled in the job" in command("train", job, "-o", run, "--fold", 0, code=2).stderr
     cut = tmp_path / "cut.zip"
     cut.write_bytes(job.read_bytes()[:-100])
     assert "cut off" in command("train", cut, "-o", run, code=2).stderr
@@ -134,6 +135,9 @@ def test_a_recipe_may_be_based_on_another(tmp_path: Path) -> None:
     assert recipe == usual.model_copy(update={"length": recipe.length})
     assert (recipe.length.steps, recipe.length.minutes) == (None, 3)
     assert load_recipe(path, {"optimizer.lr": 1e-5}).optimizer.encoder_lr == 0.1
+    path.write_text("[" * 5000)
+    with pytest.raises(InputError, match="cannot read the recipe"):
+        load_recipe(path)
     path.write_text("base: ../finetune\n")
     with pytest.raises(InputError, match="base must be one of .*, not '../finetune'"):
         load_recipe(path)

@@ -119,7 +119,8 @@ def discard_unbegun(run: Path) -> None:
 def send_back(
     config: TrainConfig, folder: RunFolder, steps: int, seconds: float, reason: str
 ) -> Path | None:
-    """Write the result of a run on a job; None if it is none.
+    """Write the result of a run on a job; None if it is none, or if the run chose for itself what
+    is held out: such a model becomes none of a project's here either.
 
     Parameters
     ----------
@@ -134,7 +135,7 @@ def send_back(
         The disk refuses; the model of the run is kept.
     """
     job = job_in(config.dataset.parent)
-    if job is None or job.project != config.dataset:
+    if job is None or job.project != config.dataset or config.val or config.fold is not None:
         return None
     digest = hash_file(folder.model)
     models = ProjectModels(job.project).read().models
@@ -148,14 +149,12 @@ def send_back(
         seconds,
         reason,
         record.comparison if record else None,
-        "" if record else _why_not_compared(config, folder.events),
+        "" if record else _why_not_compared(folder.events),
     )
     return folder.result
 
 
-def _why_not_compared(config: TrainConfig, events: Path) -> str:
-    if config.val or config.fold is not None:
-        return "what is held out was chosen for that run alone (--val, --fold)"
+def _why_not_compared(events: Path) -> str:
     told = ""
     for line in events.read_text(encoding="utf-8").splitlines():
         with suppress(ValueError):

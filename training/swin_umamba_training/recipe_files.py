@@ -60,7 +60,7 @@ def load_recipe(source: str | Path, overrides: Mapping[str, Any] | None = None) 
         )
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:  # ValueError: dates
         reason = " ".join(str(error).split())
         raise InputError(f"cannot read the recipe {path}: {reason} (--recipe)") from error
     if not isinstance(data, dict):

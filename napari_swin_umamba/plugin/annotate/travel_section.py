@@ -114,7 +114,7 @@ class TravelSection(Section):
         self._runner.ended.connect(self._on_ended)
         opened.closed.connect(self._runner.abandon)
         opened.changed.connect(self.refresh)
-        opened.annotated.connect(lambda *_: self.refresh())
+        opened.annotated.connect(self._on_annotated)
         self.refresh()
 
     @property
@@ -130,6 +130,9 @@ class TravelSection(Section):
         nothing = None if self._has_paint() else "Paint a few strokes first."
         set_blocked(self.export_button, nothing)
         set_blocked(self.import_button, READ_ONLY if self._opened.read_only else None)
+
+    def _on_annotated(self, _image: str, _position: tuple[int, ...]) -> None:
+        self.refresh()
 
     def export_to(self, file: Path) -> None:
         """Write a job; a file that is there is replaced."""

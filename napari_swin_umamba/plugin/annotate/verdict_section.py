@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from html import escape
+
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QComboBox, QGridLayout, QHBoxLayout, QLabel, QPushButton, QWidget
 
@@ -125,7 +127,7 @@ class VerdictSection(Section):
             f"On {count(len(found.slices), 'held-out slice')}, painted pixels only."
         )
         if found.before is not None:
-            _put(self._grid, 0, 1, f"<b>{found.before}</b>")
+            _put(self._grid, 0, 1, f"<b>{escape(found.before)}</b>")
         _put(self._grid, 0, 2, f"<b>{newest.name}</b>")
         row = 1
         for score in found.classes:

@@ -216,6 +216,10 @@ def train(
     overrides = apply_overrides(changes or ())
     unpacked = ExitStack()
     if is_job(dataset):
+        if val or fold is not None:
+            raise InputError(
+                f"what is held out is settled in the job {dataset}: leave out --val and --fold"
+            )
         job = take_job(dataset, run, resume, overwrite)
         unpacked.callback(discard_unbegun, run)
         dataset = job.project
