@@ -38,6 +38,10 @@ def photograph_annotating(theme: str, out: Path, temporary: Path) -> None:
     studio.photograph("annotate-empty")
     _paint_volume(studio, temporary / theme / "hippocampus-2026")
     studio.photograph("annotate-volume", settle=1.5)
+    travel = dock.training.travel
+    travel.export_to(temporary / theme / "hippocampus-2026-job.zip")
+    studio.wait_for(lambda: not travel.running)
+    studio.photograph("train-elsewhere")
     section = next(one for one in dock.sections if isinstance(one, ClassesSection))
     editor = ClassEditor(section, dock.opened.project.settings, section.keys)
     editor.toggle_removed(editor.rows[1])

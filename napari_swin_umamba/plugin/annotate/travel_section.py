@@ -244,7 +244,7 @@ class TravelSection(Section):
         self._command = f"swin-umamba train {shlex.quote(outcome.file.name)} -o {shlex.quote(run)}"
         self._say(
             "done",
-            f"{outcome.file.name} is written, {file_size(outcome.size)}. On the other computer: "
-            f"{self._command}. Then import {run}/result.zip here.",
+            f"{outcome.file.name} is written, {file_size(outcome.size)}. On the other computer:\n"
+            f"{self._command}\nThen import {run}/result.zip here.",
             remedy=_COPY,
         )
