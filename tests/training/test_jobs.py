@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,8 @@ from typer.testing import CliRunner, Result
 
 from napari_swin_umamba.errors import InputError
 from napari_swin_umamba.images import read_image
-from napari_swin_umamba.project import Project, ProjectModels
+from napari_swin_umamba.project import Project, ProjectModels, unpack_job
+from swin_umamba_training import jobs
 from swin_umamba_training.cli import app
 from swin_umamba_training.recipe_files import load_recipe
 
@@ -141,3 +143,26 @@ def test_a_recipe_may_be_based_on_another(tmp_path: Path) -> None:
     path.write_text("base: ../finetune\n")
     with pytest.raises(InputError, match="base must be one of .*, not '../finetune'"):
         load_recipe(path)
+
+
+def test_other_processes_find_what_the_first_one_unpacked(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With several GPUs or computers every process is given the archive; one unpacks it."""
+    job, run = tmp_path / "job.zip", tmp_path / "run"
+    command("job", "export", project.folder, "-o", job, *TINY, *SHORT)
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setattr(jobs, "_PATIENCE", 0.1)
+    with pytest.raises(InputError, match="all computers must see the same folder"):
+        jobs.take_job(job, run, resume=False, overwrite=False)
+    assert not run.exists()
+    monkeypatch.setattr(jobs, "_PATIENCE", 30)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(jobs.take_job, job, run, False, False)
+        unpacked = unpack_job(job, run / "job")
+        assert waiting.result() == unpacked
+    jobs.discard_unbegun(run)  # not for them to do
+    assert unpacked.project.is_dir()
+    monkeypatch.setenv("RANK", "0")
+    jobs.discard_unbegun(run)
+    assert not run.exists()

@@ -220,6 +220,8 @@ def train(
             raise InputError(
                 f"what is held out is settled in the job {dataset}: leave out --val and --fold"
             )
+        if is_main_process() and not resume:
+            console().print(f"unpacking {dataset} into {run}", markup=False)
         job = take_job(dataset, run, resume, overwrite)
         unpacked.callback(discard_unbegun, run)
         dataset = job.project
