@@ -251,6 +251,8 @@ def test(arguments: Sequence[str]) -> int:
     left_out = ["gpu"] + ([] if slow else ["slow"]) + ([] if windows else ["window"])
     marks = " and ".join(f"not {mark}" for mark in left_out)
     command: list[str | Path] = [python, "-m", "pytest", "--cov", "-m", marks]
+    # Files side by side, one on each core: most tests keep a single core busy.
+    command += ["--numprocesses", "logical", "--maxprocesses", "4", "--dist", "loadfile"]
     if not windows:
         # Neither Qt nor napari can even be imported, so neither can their pytest plugins.
         command += ["--ignore", "tests/plugin", "-p", "no:pytest-qt", "-p", "no:napari"]

@@ -19,7 +19,8 @@ import pytest
 # Before torch, numba or matplotlib are imported. The networks here are tiny: a second thread brings
 # little, and on a busy machine threads wait for each other by spinning (measured: five times the
 # processor time). Tests that are about threads ask for theirs. Figures are written, never shown.
-os.environ.setdefault("OMP_NUM_THREADS", "2")
+_side_by_side = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+os.environ.setdefault("OMP_NUM_THREADS", "2" if _side_by_side == 1 else "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 WINDOW_FIXTURES = {"make_napari_viewer", "make_napari_viewer_proxy", "qapp", "qtbot"}
