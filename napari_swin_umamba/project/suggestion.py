@@ -33,9 +33,9 @@ _MOST_WEIGHED = 512
 """Slices that even spacing chooses from."""
 T = TypeVar("T")
 
-Reason = Literal["mirrored", "neighbours", "even"]
+Reason = Literal["changed", "neighbours", "even"]
 REASONS: Mapping[Reason, str] = {
-    "mirrored": "changes when mirrored",
+    "changed": "changes when mirrored or moved",
     "neighbours": "unlike its neighbours",
     "even": "evenly spaced",
 }
@@ -48,8 +48,8 @@ class SliceScore:
 
     score: float
     """Altogether."""
-    mirrored: float
-    """Of the slice and its mirrored versions."""
+    changed: float
+    """Of the slice and its mirrored or moved versions."""
     neighbours: float
     """Of the slice and those beside it."""
 
@@ -252,4 +252,4 @@ def _room(one: Slice, slices: OpenSlices, others: Collection[Slice]) -> int:
 
 
 def _reason(score: SliceScore) -> Reason:
-    return "mirrored" if score.mirrored >= score.neighbours else "neighbours"
+    return "changed" if score.changed >= score.neighbours else "neighbours"

@@ -1,9 +1,9 @@
 """How much predictions of one slice disagree, pixel by pixel. Arrays only: no network, no window.
 
-A model that has understood a structure finds the same in the mirrored slice; where it guesses, it
-finds something else. And what it finds in one slice but in neither of the two beside it is most
-often a mistake (as in :mod:`~napari_swin_umamba.segmentation.flicker`). No reference labels are
-needed for either.
+A model that has understood a structure finds the same in the slice mirrored or moved a little;
+where it guesses, it finds something else. And what it finds in one slice but in neither of the two
+beside it is most often a mistake (as in :mod:`~napari_swin_umamba.segmentation.flicker`). No
+reference labels are needed for either.
 
 Probabilities are kept as whole numbers from 0 to 255: a quarter of the memory, and finer than the
 disagreements that matter.
@@ -28,8 +28,8 @@ class Disagreement:
 
     pixels: Bytes
     """``(Y, X)``: the largest difference of any class' probability, times 255."""
-    mirrored: float
-    """Root mean square over the slice of the difference to mirrored predictions, 0 to 1."""
+    changed: float
+    """Root mean square over the slice of the difference to mirrored or moved versions, 0 to 1."""
     neighbours: float
     """The same of what differs from both neighbours; 0 for a slice that does not have two."""
 
@@ -40,7 +40,7 @@ class Disagreement:
 
 
 def compare_predictions(
-    plain: Bytes, mirrored: Sequence[Bytes], neighbours: Sequence[Bytes]
+    plain: Bytes, versions: Sequence[Bytes], neighbours: Sequence[Bytes]
 ) -> Disagreement:
     """Compare predictions of a slice.
 
@@ -48,8 +48,8 @@ def compare_predictions(
     ----------
     plain
         ``(classes, Y, X)``: probabilities, from :func:`in_bytes`.
-    mirrored
-        Of mirrored versions of the slice, mirrored back.
+    versions
+        Of mirrored or moved versions of the slice, mirrored or moved back.
     neighbours
         Of the slices beside it: two, or fewer at the ends.
 
@@ -59,14 +59,14 @@ def compare_predictions(
         Of all of them.
     """
     nothing = np.zeros(plain.shape[1:], np.uint8)
-    by_mirror = nothing
-    for other in mirrored:
-        by_mirror = np.maximum(by_mirror, _difference(plain, other))
+    changed = nothing
+    for other in versions:
+        changed = np.maximum(changed, _difference(plain, other))
     beside = nothing
     if len(neighbours) == 2:
         beside = np.minimum(*(_difference(plain, other) for other in neighbours))
     return Disagreement(
-        np.maximum(by_mirror, beside), root_mean_square(by_mirror), root_mean_square(beside)
+        np.maximum(changed, beside), root_mean_square(changed), root_mean_square(beside)
     )
 
 
@@ -76,7 +76,7 @@ def in_bytes(probabilities: NDArray[np.floating]) -> Bytes:
 
 
 def root_mean_square(differences: Bytes) -> float:
-    """Root of the mean of the squares of a map, on the scale from 0 to 1."""
+    """Root of the mean of the squares of a map, 0 to 1."""
     if not differences.size:
         return 0.0
     counts = np.bincount(differences.ravel(), minlength=256)

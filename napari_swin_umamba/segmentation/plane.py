@@ -69,7 +69,8 @@ class PlaneSegmenter:
     model: Model
     device: str | torch.device = "auto"
     mirror: bool = False
-    """Average over mirrored versions: four times the work, a little more accurate."""
+    """Average over mirrored versions: four times the work, a little more accurate. Along axes that
+    the network learned to be mirrored along (``plan.mirror_axes``)."""
     overlap: float = 0.5
     """Fraction of a tile that neighbours share at least, from 0 to 0.9."""
     objects: bool | None = None
@@ -211,7 +212,7 @@ class PlaneSegmenter:
             self.fit,
             overlap=self.overlap,
             pad_to_patch=plan.pad_to_patch,
-            mirror=self.mirror,
+            mirror=plan.mirror_axes if self.mirror else False,
             on_progress=on_progress,
             should_stop=should_stop,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -26,6 +26,8 @@ from napari_swin_umamba.segmentation.instances import output_probabilities
 from napari_swin_umamba.segmentation.layout import resolve_layout
 from napari_swin_umamba.segmentation.prediction import StopRequest, predict_fitting, stop_if
 from napari_swin_umamba.segmentation.preprocessing import normalize, select_channels
+from napari_swin_umamba.segmentation.resampling import resampled_shape, resize_labels, resize_plane
+from napari_swin_umamba.segmentation.slice_versions import slice_versions
 
 __all__ = ["SlicesToMeasure", "measure_slices"]
 
@@ -59,7 +61,7 @@ def measure_slices(
     should_stop: StopRequest | None = None,
     on_problem: Callable[[str], object] | None = None,
 ) -> Iterator[tuple[str, Position, Disagreement]]:
-    """Predict slices, mirrored too, and those beside them; compare.
+    """Predict slices, also mirrored or moved, and those beside them; compare.
 
     Parameters
     ----------
@@ -132,24 +134,27 @@ class _Predictions:
         spatial = sum(axis in "ZYX" for axis in image.axes)
         spacing = known_spacing(image.spacing, spatial)
         axis = wanted.slice_axis if spatial == 3 else None
-        self._layout, _ = resolve_layout(image.array.shape, image.axes, spacing, axis)
+        self._layout, pixel = resolve_layout(image.array.shape, image.axes, spacing, axis)
+        self._seen = self._layout.plane_shape
+        if model.plan.resample and pixel is not None:
+            self._seen = resampled_shape(self._seen, pixel, image.unit, model.plan)
         self._kept: OrderedDict[Position, Bytes] = OrderedDict()
 
     def compare(self, position: Position) -> Disagreement:
         """Compare all predictions of a slice."""
-        axes = tuple(axis + 1 for axis in self._model.plan.mirror_axes)
         pixels = self._prepare(position)
-        versions = [np.ascontiguousarray(np.flip(pixels, axis)) for axis in axes]
+        versions = slice_versions(self._model.plan, (pixels.shape[1], pixels.shape[2]))
+        changed = [version.apply(pixels) for version in versions]
         plain = self._kept.get(position)
         if plain is None:
-            plain, *mirrored = self._predict([pixels, *versions])
+            plain, *found = self._predict([pixels, *changed])
             self._keep(position, plain)
         else:
-            mirrored = self._predict(versions) if versions else []
-        back = [np.flip(found, axis) for found, axis in zip(mirrored, axes, strict=True)]
-        return compare_predictions(
-            plain, back, [self._plain(one) for one in self._beside(position)]
-        )
+            found = self._predict(changed)
+        back = [one.back(other, plain) for one, other in zip(versions, found, strict=True)]
+        beside = [self._plain(one) for one in self._beside(position)]
+        compared = compare_predictions(plain, back, beside)
+        return replace(compared, pixels=resize_labels(compared.pixels, self._layout.plane_shape))
 
     def _beside(self, position: Position) -> list[Position]:
         """Both neighbours; none of a slice at an end."""
@@ -177,7 +182,8 @@ class _Predictions:
         stop_if(self._should_stop)
         plane = self._layout.extract(self._data, position)
         plan = self._model.plan
-        return normalize(select_channels(plane, self._layout.axes, plan)[0], plan)
+        channels = normalize(select_channels(plane, self._layout.axes, plan)[0], plan)
+        return resize_plane(channels, self._seen, order=3)
 
     def _predict(self, planes: list[np.ndarray]) -> list[Bytes]:
         """Probabilities ``(classes, Y, X)`` of each."""

@@ -14,17 +14,18 @@ from napari_swin_umamba.images import Image
 from napari_swin_umamba.plan import Channel, Normalization, Plan, SegmentationClass
 from napari_swin_umamba.segmentation import Model, ModelInfo
 from napari_swin_umamba.segmentation.disagreement import compare_predictions, in_bytes
+from napari_swin_umamba.segmentation.slice_versions import slice_versions
 from napari_swin_umamba.segmentation.unsure_slices import SlicesToMeasure, measure_slices
 
 maps = arrays.arrays(np.uint8, (2, 3, 4))
 
 
 @given(maps, st.lists(maps, max_size=2), st.lists(maps, min_size=2, max_size=2))
-def test_disagreement_is_within_bounds_and_nothing_among_equals(plain, mirrored, beside) -> None:
-    found = compare_predictions(plain, mirrored, beside)
-    assert 0 <= max(found.mirrored, found.neighbours) <= found.score + 1e-9 <= 1 + 1e-9
+def test_disagreement_is_within_bounds_and_nothing_among_equals(plain, versions, beside) -> None:
+    found = compare_predictions(plain, versions, beside)
+    assert 0 <= max(found.changed, found.neighbours) <= found.score + 1e-9 <= 1 + 1e-9
     same = compare_predictions(plain, [plain] * 2, [plain, beside[0]])
-    assert same.score == same.mirrored == same.neighbours == 0
+    assert same.score == same.changed == same.neighbours == 0
     np.testing.assert_array_equal(same.pixels, 0)
 
 
@@ -90,7 +91,7 @@ def test_the_slice_that_a_model_is_unsure_of_is_found_and_where() -> None:
     found = {position[0]: d for _, position, d in measure_slices(model(), [wanted], "cpu")}
     assert sorted(found) == list(range(6))
     assert max(found, key=lambda z: found[z].score) == 3
-    assert found[3].mirrored > 0.1
+    assert found[3].changed > 0.1
     assert found[3].neighbours > 0.1
     unsure = found[3].pixels > 128
     assert unsure[:12, :4].all()
@@ -99,12 +100,39 @@ def test_the_slice_that_a_model_is_unsure_of_is_found_and_where() -> None:
     assert all(found[z].score < 0.01 for z in (0, 1, 2, 4, 5))
 
 
-def test_only_mirrorings_that_the_model_allows_are_asked_for() -> None:
+def test_only_mirrorings_that_the_model_knows_are_asked_for() -> None:
     wanted = ask(stack(), [(3,)])
     ((_, _, rows),) = measure_slices(model(mirror_axes=(0,)), [wanted], "cpu")
-    assert rows.mirrored == 0
-    ((_, _, none),) = measure_slices(model(mirror_axes=()), [wanted], "cpu")
-    assert none.mirrored == 0 < none.neighbours
+    assert rows.changed == 0
+    ((_, _, moved),) = measure_slices(model(mirror_axes=()), [wanted], "cpu")
+    assert moved.changed > 0.1  # what sticks to the edge of the image does not move with it
+
+
+@given(
+    arrays.arrays(np.uint8, st.tuples(st.just(2), st.integers(1, 20), st.integers(1, 20))),
+    st.sampled_from([(), (0,), (1,), (0, 1)]),
+)
+def test_versions_are_undone(pixels: np.ndarray, axes: tuple) -> None:
+    """A prediction that follows the image comes back as it was."""
+    versions = slice_versions(model(mirror_axes=axes).plan, pixels.shape[1:])
+    assert len(versions) == (len(axes) or 2)
+    for version in versions:
+        changed = version.apply(pixels)
+        assert changed.shape == pixels.shape
+        np.testing.assert_array_equal(version.back(changed, pixels), pixels)
+    if min(pixels.shape[1:]) >= 8 and not axes:
+        assert version.apply(pixels)[0, 0, 0] == pixels[0, -versions[1].rows, -versions[1].columns]
+
+
+def test_slices_are_brought_to_the_pixel_size_of_training() -> None:
+    image = Image(stack(), "ZYX", spacing=(1.0, 2.0, 2.0))
+    wanted = SlicesToMeasure("a", lambda: image, "Z", 0, [(3,)])
+    seen: list[tuple[int, ...]] = []
+    finer = model(resample=True, spacing=(1.0, 1.0))
+    finer.network.register_forward_pre_hook(lambda _, given: seen.append(tuple(given[0].shape)))
+    ((_, _, found),) = measure_slices(finer, [wanted], "cpu")
+    assert found.pixels.shape == (32, 32)
+    assert len(seen) >= 9  # more than one tile of 32 pixels
 
 
 def test_time_that_is_up_ends_it_after_the_first_slice() -> None:

@@ -166,7 +166,14 @@ def make_plan(dataset: Dataset, config: TrainConfig, aligned: Aligned | None = N
         resample=config.spacing is not None,
         fill_holes=dataset.fingerprint.holed_objects <= _MEANT * dataset.fingerprint.objects,
         object_diameter=_object_diameter(dataset),
+        mirror_axes=(0, 1) if _mirrors(config) else (),
     )
+
+
+def _mirrors(config: TrainConfig) -> bool:
+    """Whether the network learns from mirrored images too, so that it knows them."""
+    augmentation = config.recipe.augmentation
+    return augmentation.mirror and augmentation.orientation != "fixed"
 
 
 def _shape(dataset: Dataset, config: TrainConfig) -> tuple[int, int]:

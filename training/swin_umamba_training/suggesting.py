@@ -97,7 +97,7 @@ def suggest_slices(
         on_problem=problems.append,
     )
     for image_id, position, found in measured:
-        scores[image_id, position] = SliceScore(found.score, found.mirrored, found.neighbours)
+        scores[image_id, position] = SliceScore(found.score, found.changed, found.neighbours)
         if on_slice is not None:
             on_slice(len(scores), planned)
     unsure = suggest_unsure(scores, slices, count)

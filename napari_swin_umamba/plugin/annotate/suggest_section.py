@@ -59,7 +59,7 @@ class SuggestSection(Section):
         self.heat_check = QCheckBox("show where predictions disagree")
         self.heat_check.setToolTip(
             "A layer over the image: the brighter, the more the predictions of a slice differ from "
-            "those of its mirrored versions and of its neighbours. It is not saved."
+            "those of its mirrored or moved versions and of its neighbours. It is not saved."
         )
         self.no_map = WrappedLabel(_NO_MAP)
         row = QHBoxLayout()
@@ -107,8 +107,8 @@ class SuggestSection(Section):
         self.suggest_button.setText("Suggest images" if flat else "Suggest slices")
         self.suggest_button.setToolTip(
             f"Looks for {'images' if flat else 'slices'} that are worth painting next: the "
-            "project's model predicts them, also mirrored; where it disagrees with itself there is "
-            "something to learn."
+            "project's model predicts them, also mirrored or moved; where it disagrees with itself "
+            "there is something to learn."
         )
         self.suggest_button.setVisible(not self.running)
         self.all_check.setVisible(len(stacks) > 1 and not flat and not self.running)

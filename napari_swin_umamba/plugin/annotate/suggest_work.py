@@ -130,7 +130,7 @@ def look_for_slices(search: Search, models: LoadedModel, channel: Channel) -> tu
         on_problem=problems.append,
     )
     for done, (image_id, position, found) in enumerate(measured, 1):
-        score = SliceScore(found.score, found.mirrored, found.neighbours)
+        score = SliceScore(found.score, found.changed, found.neighbours)
         channel.deliver(LookedAt((image_id, position), score, found.pixels))
         channel.report(Progress(f"{done:,} of {count(planned, 'slice')}", done / planned))
     return tuple(problems)

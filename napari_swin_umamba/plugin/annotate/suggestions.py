@@ -94,7 +94,7 @@ class Suggestions:
                 continue
             tooltip = (
                 f"Click to go there. Predictions of it disagree by {score.score:.3f} (0: not at "
-                f"all, 1: everywhere): mirrored {score.mirrored:.3f}, neighbours "
+                f"all, 1: everywhere): mirrored or moved {score.changed:.3f}, neighbours "
                 f"{score.neighbours:.3f}."
             )
             rows.append(Row(one.slice, text, tooltip, score.score / most if most else 0.0))

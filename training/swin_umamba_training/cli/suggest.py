@@ -52,8 +52,8 @@ def suggest(
 ) -> None:
     """Suggest slices of an annotation project to paint next.
 
-    Without a model, evenly spaced ones. Else the project's model predicts up to 64 slices, mirrored
-    too, and those beside them: first come those whose predictions disagree most.
+    Without a model, evenly spaced ones. Else the project's model predicts up to 64 slices, also
+    mirrored or moved, and those beside them: first come those whose predictions disagree most.
     """
     from napari_swin_umamba.project import Project
     from swin_umamba_training.suggesting import suggest_slices
