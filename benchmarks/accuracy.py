@@ -59,11 +59,11 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         begin = time.perf_counter()
         files = [str(path) for path in prepared.inputs]
         model = ["--model", done["model"], "--device", "cpu"]
-        _call("segment", *files, "-o", str(folder / "labels"), *model)
+        call("segment", *files, "-o", str(folder / "labels"), *model)
         segmenting = time.perf_counter() - begin
         if options.keep_model:
             shutil.copyfile(done["model"], options.keep_model)
-        scores = _call(
+        scores = call(
             "evaluate", str(folder / "labels"), str(prepared.truth), *prepared.scoring, "--json"
         )
     return {
@@ -138,7 +138,7 @@ def _train(prepared: Prepared, folder: Path, options: argparse.Namespace) -> dic
         length = ("--steps", str(options.steps))
     else:
         length = ("--minutes", str(options.minutes))
-    events = _call(
+    events = call(
         "train",
         *(str(prepared.dataset), "-o", str(folder / "run"), "--recipe", options.recipe),
         *("--arch", options.arch, "--init", options.init, "--seed", str(options.seed)),
@@ -149,7 +149,8 @@ def _train(prepared: Prepared, folder: Path, options: argparse.Namespace) -> dic
     return dict(last)
 
 
-def _call(*arguments: str) -> str:
+def call(*arguments: str) -> str:
+    """Run a command of swin-umamba; return what it printed."""
     return subprocess.run(
         [*_PROGRAM, *arguments], check=True, stdout=subprocess.PIPE, text=True
     ).stdout
@@ -169,7 +170,7 @@ def table() -> str:
     for key, results in sorted(groups.items()):
         names = [name for name in results[0]["scores"] if name.startswith(("dsc", "f1"))]
         scores = ", ".join(
-            f"{name} {_interval([result['scores'][name] for result in results])}" for name in names
+            f"{name} {interval([result['scores'][name] for result in results])}" for name in names
         )
         steps = statistics.median(result["steps"] for result in results)
         memory = max(result["peak_memory_gb"] for result in results)
@@ -179,7 +180,7 @@ def table() -> str:
     return "\n".join(lines)
 
 
-def _interval(values: list[float]) -> str:
+def interval(values: list[float]) -> str:
     """Mean and 95 % interval of the mean (Student's t)."""
     mean = statistics.mean(values)
     if len(values) < 2:
