@@ -114,7 +114,9 @@ def test_a_gzip_bomb_is_unpacked_as_far_as_its_header_says(write) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".nii", ".nii.gz", ".nrrd", ".mha", ".mhd"])
-@pytest.mark.parametrize("content", [b"", b"no volume at all", b"\x1f\x8b", gzip.compress(b"text", mtime=0)])
+@pytest.mark.parametrize(
+    "content", [b"", b"no volume at all", b"\x1f\x8b", gzip.compress(b"text", mtime=0)]
+)
 def test_no_volume(tmp_path: Path, suffix: str, content: bytes) -> None:
     path = tmp_path / f"a{suffix}"
     path.write_bytes(content)

@@ -107,6 +107,15 @@ def test_what_a_nnunet_data_set_becomes(nnunet: Path) -> None:
     assert mr.channels[0].normalization.scheme == "percentile"
 
 
+def test_a_model_says_whether_it_knows_mirrored_images(nnunet: Path) -> None:
+    """The same before the orientation is settled, and when a run goes on with it settled."""
+    dataset, as_given = scan_dataset(nnunet), config(nnunet)
+    plan = make_plan(dataset, as_given)
+    assert plan.mirror_axes == ()
+    assert plan == make_plan(dataset, as_given.with_orientation("fixed"))
+    assert make_plan(dataset, as_given.with_orientation("any")).mirror_axes == (0, 1)
+
+
 def test_the_data_hash_is_of_the_content(nnunet: Path, tmp_path: Path) -> None:
     moved = shutil.copytree(nnunet, tmp_path / "elsewhere")
     first, second = scan_dataset(nnunet).fingerprint, scan_dataset(moved).fingerprint

@@ -166,14 +166,20 @@ def make_plan(dataset: Dataset, config: TrainConfig, aligned: Aligned | None = N
         resample=config.spacing is not None,
         fill_holes=dataset.fingerprint.holed_objects <= _MEANT * dataset.fingerprint.objects,
         object_diameter=_object_diameter(dataset),
-        mirror_axes=(0, 1) if _mirrors(config) else (),
+        mirror_axes=(0, 1) if _mirrors(dataset, config) else (),
     )
 
 
-def _mirrors(config: TrainConfig) -> bool:
-    """Whether the network learns from mirrored images too, so that it knows them."""
+def _mirrors(dataset: Dataset, config: TrainConfig) -> bool:
+    """Whether the network learns from mirrored images too, so that it knows them.
+
+    The same before and after ``with_orientation``: a run that goes on has it settled.
+    """
+    assert dataset.fingerprint is not None
     augmentation = config.recipe.augmentation
-    return augmentation.mirror and augmentation.orientation != "fixed"
+    volumes = dataset.fingerprint.plane is not None
+    fixed = augmentation.orientation == "fixed" or (augmentation.orientation == "auto" and volumes)
+    return augmentation.mirror and not fixed
 
 
 def _shape(dataset: Dataset, config: TrainConfig) -> tuple[int, int]:
