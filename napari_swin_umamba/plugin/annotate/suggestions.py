@@ -90,12 +90,12 @@ class Suggestions:
             text = f"{place} · {REASONS[one.reason]}"
             score = one.score
             if score is None:
-                rows.append(Row(one.slice, text, "Click to go there."))
+                rows.append(Row(one.slice, text, f"{text}. Click to go there."))
                 continue
             tooltip = (
-                f"Click to go there. Predictions of it disagree by {score.score:.3f} (0: not at "
-                f"all, 1: everywhere): mirrored or moved {score.changed:.3f}, neighbours "
-                f"{score.neighbours:.3f}."
+                f"{text}. Click to go there. Predictions of it disagree by {score.score:.3f} "
+                f"(0: not at all, 1: everywhere): mirrored or moved {score.changed:.3f}, "
+                f"neighbours {score.neighbours:.3f}."
             )
             rows.append(Row(one.slice, text, tooltip, score.score / most if most else 0.0))
         return rows

@@ -261,6 +261,37 @@ def test_flat_images_are_ranked_and_opened(
     assert len(texts(section)) == 2
 
 
+@pytest.mark.parametrize(
+    ("axes", "shape", "shown", "rgb", "expected"),
+    [
+        ("ZYX", (5, 8, 9), (5, 8, 9), False, "ZYX"),
+        ("ZYX", (5, 8, 9), (2, 5, 8, 9), False, "CZYX"),  # two files, a channel each
+        ("TCZYX", (3, 2, 5, 8, 9), (2, 3, 5, 8, 9), False, "TCZYX"),  # as its file has it
+        ("YXC", (8, 9, 3), (8, 9, 3), True, "YXC"),
+    ],
+)
+def test_a_layer_is_read_with_the_axes_of_the_project(
+    axes: str, shape: tuple, shown: tuple, rgb: bool, expected: str
+) -> None:
+    from napari.layers import Image
+
+    from napari_swin_umamba.project import FileReference, ImageReference
+
+    slice_axis = "Z" if "Z" in axes else None
+    file = FileReference(path="a.tif", sha256="0" * 64, size=1)
+    reference = ImageReference(
+        id="a", name="a", files=(file,), axes=axes, shape=shape, slice_axis=slice_axis
+    )
+    labels = ("c", "t", "z", "y", "x") if axes == "TCZYX" else None
+    layer = Image(np.zeros(shown, np.uint8), rgb=rgb, axis_labels=labels)
+    image = suggest_work.image_of_layer(layer, reference)
+    assert sorted(image.axes) == sorted(expected)
+    assert dict(zip(image.axes, image.array.shape, strict=True)) == {
+        **dict(zip(reference.label_axes, reference.label_shape, strict=True)),
+        **({"C": 3 if rgb else 2} if "C" in image.axes else {}),
+    }
+
+
 @pytest.mark.slow
 def test_slices_of_all_images(
     project: Any,
