@@ -25,9 +25,11 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -45,8 +47,8 @@ RESULTS = ROOT / "benchmarks" / "results" / "models"
 _INTERRUPTED = 130
 
 
-def train(name: str, made: BundledModel, options: argparse.Namespace) -> bool:
-    """Begin a run or go on with it.
+def train(name: str, made: BundledModel, options: argparse.Namespace) -> list[Path] | None:
+    """Begin the runs or go on with them.
 
     Parameters
     ----------
@@ -59,32 +61,53 @@ def train(name: str, made: BundledModel, options: argparse.Namespace) -> bool:
 
     Returns
     -------
-    bool
-        Whether the run has come to its end.
+    list of Path or None
+        Folders of the runs; None where they have not come to their end.
     """
     folder = options.work / name
-    run = options.work / f"{name}-{options.variant}" if options.variant else folder / "run"
     if not folder.exists():
         unfinished = options.work / f"{name}.unfinished"
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(parents=True)
         made.prepare(options.data, unfinished)
         unfinished.rename(folder)
-    if _ended(run):
-        return True
+    end = None if options.minutes is None else time.monotonic() + 60 * options.minutes
+    runs: list[Path] = []
+    for recipe in made.recipes:
+        run = folder / (f"{recipe}-{options.variant}" if options.variant else recipe)
+        start = str(runs[-1] / "model.safetensors") if runs else "none"
+        runs.append(run)
+        if not _ended(run):
+            _run(made, recipe, start, run, folder, options, end)
+        if not _ended(run):
+            return None
+    return runs
+
+
+def _run(
+    made: BundledModel,
+    recipe: str,
+    start: str,
+    run: Path,
+    folder: Path,
+    options: argparse.Namespace,
+    end: float | None,
+) -> None:
+    """Train, until the run or the time given to it ends."""
     dataset = made.dataset(options.data, folder)
     program = [sys.executable, "-m", "swin_umamba_training"]
     command = [*program, "train", str(dataset), "-o", str(run), "--device", options.device]
     if (run / "last.ckpt").exists():
         command.append("--resume")
     else:
-        recipe = ROOT / "scripts" / "bundled" / f"{name}.yaml"
-        command += ["--recipe", str(recipe), "--arch", "swin-umamba-d-tiny", *made.arguments]
-        command += ["--val", str(folder / "val.txt"), "--seed", str(options.seed), "--overwrite"]
+        settings = ROOT / "scripts" / "bundled" / f"{recipe}.yaml"
+        command += ["--recipe", str(settings), "--init", start, "--seed", str(options.seed)]
+        command += ["--val", str((folder / "val.txt").resolve()), "--overwrite", *made.arguments]
+        command += [] if start != "none" else ["--arch", made.architecture]
         command += [word for setting in options.set for word in ("--set", setting)]
     child = subprocess.Popen(command)
     try:
-        child.wait(None if options.minutes is None else 60 * options.minutes)
+        child.wait(None if end is None else max(0.0, end - time.monotonic()))
     except subprocess.TimeoutExpired:
         child.send_signal(signal.SIGTERM)  # the run keeps its place and ends
         child.wait()
@@ -92,7 +115,6 @@ def train(name: str, made: BundledModel, options: argparse.Namespace) -> bool:
         child.wait()
     if child.returncode not in (0, _INTERRUPTED):
         sys.exit(child.returncode)
-    return _ended(run)
 
 
 def _ended(run: Path) -> bool:
@@ -100,27 +122,28 @@ def _ended(run: Path) -> bool:
     return events.exists() and _last_event(events)["event"] == "done"
 
 
-def _last_event(events: Path) -> dict[str, object]:
-    last: dict[str, object] = json.loads(events.read_text().splitlines()[-1])
+def _last_event(events: Path) -> dict[str, Any]:
+    last: dict[str, Any] = json.loads(events.read_text().splitlines()[-1])
     return last
 
 
-def bundle(name: str, made: BundledModel, options: argparse.Namespace) -> Path:
+def bundle(name: str, made: BundledModel, runs: list[Path], options: argparse.Namespace) -> Path:
     """Write the model as it is shipped, and what it scores.
 
     Parameters
     ----------
     name, made, options
-        As of :func:`train`, whose run has ended.
+        As of :func:`train`.
+    runs
+        Folders of the runs, all at their end.
 
     Returns
     -------
     Path
         The model's file.
     """
-    folder = options.work / name
+    folder, run = options.work / name, runs[-1]
     label = f"{name}-{options.variant}" if options.variant else name
-    run = options.work / label if options.variant else folder / "run"
     trained = load_model(run / "model.safetensors")
     plan = trained.plan.model_copy(update={"patch": made.patch})
     target = run / f"{name}.safetensors"
@@ -140,13 +163,13 @@ def bundle(name: str, made: BundledModel, options: argparse.Namespace) -> Path:
         }
     )
     dataclasses.replace(model, info=info).save(target, torch.float16)
-    done = _last_event(run / "events.jsonl")
+    done = [_last_event(each / "events.jsonl") for each in runs]
     result = {
         "model": label,
         "scores": scores,
         "validation_images": len(names),
-        "steps": done["step"],
-        "train_seconds": done["seconds"],
+        "steps": [event["step"] for event in done],
+        "train_seconds": [event["seconds"] for event in done],
         "seed": options.seed,
         "settings": options.set,
         "bytes": target.stat().st_size,
@@ -186,10 +209,11 @@ def main() -> int:
     if options.variant and options.bundle:
         parser.error("variants are not put into the package")
     made = MODELS[options.model]
-    if not train(options.model, made, options):
+    runs = train(options.model, made, options)
+    if runs is None:
         print("not at its end yet: the same command goes on")
         return 0
-    file = bundle(options.model, made, options)
+    file = bundle(options.model, made, runs, options)
     if options.bundle:
         with atomic_path(PACKAGE / file.name, overwrite=True) as temporary:
             shutil.copyfile(file, temporary)

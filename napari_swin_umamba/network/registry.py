@@ -16,6 +16,7 @@ _TINY: dict[str, Any] = {"dims": (24, 48, 96, 192), "depths": (2, 2, 4, 2)}
 _NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "swin-umamba": partial(SwinUMamba, **_VMAMBA_T),
     "swin-umamba-d": partial(SwinUMambaD, **_VMAMBA_T),
+    "swin-umamba-tiny": partial(SwinUMamba, dims=(16, 32, 64, 128), depths=(2, 2, 4, 2)),
     "swin-umamba-d-tiny": partial(SwinUMambaD, **_TINY),
 }
 _BASELINES: dict[str, Callable[..., nn.Module]] = {
@@ -39,8 +40,8 @@ def build_network(
     ----------
     name
         One of :data:`ARCHITECTURES`: ``swin-umamba`` (60 M parameters, convolutional decoder),
-        ``swin-umamba-d`` (27 M, Swin-UMamba†) or ``swin-umamba-d-tiny`` (the same with fewer and
-        narrower blocks, for laptops). Or one of :data:`BASELINES`: ``dynunet`` (nnU-Net's 2D
+        ``swin-umamba-d`` (27 M, Swin-UMamba†), ``swin-umamba-tiny`` and ``swin-umamba-d-tiny`` (1.7
+        M each: the same with fewer and narrower blocks, for laptops). Or one of :data:`BASELINES`: ``dynunet`` (nnU-Net's 2D
         network), ``dynunet-tiny`` (the same with as many parameters as our tiny one) or
         ``segresnet``.
     in_channels, num_classes

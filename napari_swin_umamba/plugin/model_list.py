@@ -21,6 +21,7 @@ __all__ = ["ModelChoice", "file_stamp", "list_models", "read_choice", "titles"]
 _NETWORKS = {
     "swin-umamba": "Swin-UMamba",
     "swin-umamba-d": "Swin-UMamba†",
+    "swin-umamba-tiny": "Swin-UMamba tiny",
     "swin-umamba-d-tiny": "Swin-UMamba† tiny",
 }
 

@@ -35,8 +35,11 @@ class BundledModel:
     folder of the published data."""
     dataset: Callable[[Path, Path], Path]
     """The data set, in one of these two folders."""
+    recipes: tuple[str, ...]
+    """Of the runs: each goes on from the model of the one before."""
+    architecture: str
     arguments: tuple[str, ...]
-    """Of ``swin-umamba train``, beside the recipe of the same name."""
+    """Of ``swin-umamba train``, beside recipe, network and start."""
     patch: tuple[int, int]
     """Of the tiles that images are segmented in; may be larger than those of the training."""
     description: str
@@ -89,8 +92,10 @@ MODELS = {
     "nuclei": BundledModel(
         prepare=_prepare_nuclei,
         dataset=lambda data, folder: folder / "cells",
+        recipes=("nuclei", "nuclei-2"),
+        architecture="swin-umamba-d-tiny",
         arguments=("--instances", "--class-names", "nucleus"),
-        patch=(256, 256),
+        patch=(512, 512),
         description="Nuclei in fluorescence, stained tissue and bright field; numbers each "
         "nucleus.",
         limits="Best in fluorescence, with nuclei 8 to 60 pixels across; others need the object "
@@ -104,6 +109,8 @@ MODELS = {
     "hippocampus": BundledModel(
         prepare=_prepare_hippocampus,
         dataset=lambda data, folder: data / "hippocampus",
+        recipes=("hippocampus",),
+        architecture="swin-umamba-tiny",
         arguments=(),
         patch=(64, 64),
         description="Anterior and posterior hippocampus in T1-weighted MR volumes that are cropped "

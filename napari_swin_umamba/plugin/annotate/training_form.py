@@ -30,6 +30,7 @@ __all__ = ["TrainingForm"]
 _NETWORKS = {
     "": "usual",
     "swin-umamba-d-tiny": "Swin-UMamba† tiny (fast)",
+    "swin-umamba-tiny": "Swin-UMamba tiny (fast)",
     "swin-umamba-d": "Swin-UMamba†",
     "swin-umamba": "Swin-UMamba",
 }

@@ -89,7 +89,8 @@ def train(
     arch: Annotated[
         str | None,
         typer.Option(
-            help="Network: swin-umamba, swin-umamba-d or swin-umamba-d-tiny; to compare with: "
+            help="Network: swin-umamba, swin-umamba-d, or small ones, swin-umamba-tiny and "
+            "swin-umamba-d-tiny; to compare with: "
             "dynunet, dynunet-tiny, segresnet. Default: that of --init, or swin-umamba-d."
         ),
     ] = None,
