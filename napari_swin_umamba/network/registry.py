@@ -41,8 +41,8 @@ def build_network(
     name
         One of :data:`ARCHITECTURES`: ``swin-umamba`` (60 M parameters, convolutional decoder),
         ``swin-umamba-d`` (27 M, Swin-UMamba†), ``swin-umamba-tiny`` and ``swin-umamba-d-tiny`` (1.7
-        M each: the same with fewer and narrower blocks, for laptops). Or one of :data:`BASELINES`: ``dynunet`` (nnU-Net's 2D
-        network), ``dynunet-tiny`` (the same with as many parameters as our tiny one) or
+        M each: the same with fewer and narrower blocks, for laptops). Or one of
+        :data:`BASELINES`: ``dynunet`` (nnU-Net's 2D network), ``dynunet-tiny`` (the same with as many parameters as our tiny one) or
         ``segresnet``.
     in_channels, num_classes
         Channels of the image and of the logits (background included).
