@@ -42,8 +42,8 @@ def build_network(
         One of :data:`ARCHITECTURES`: ``swin-umamba`` (60 M parameters, convolutional decoder),
         ``swin-umamba-d`` (27 M, Swin-UMamba†), ``swin-umamba-tiny`` and ``swin-umamba-d-tiny`` (1.7
         M each: the same with fewer and narrower blocks, for laptops). Or one of
-        :data:`BASELINES`: ``dynunet`` (nnU-Net's 2D network), ``dynunet-tiny`` (the same with as many parameters as our tiny one) or
-        ``segresnet``.
+        :data:`BASELINES`: ``dynunet`` (nnU-Net's 2D network), ``dynunet-tiny`` (the same with
+        as many parameters as our tiny ones) or ``segresnet``.
     in_channels, num_classes
         Channels of the image and of the logits (background included).
     deep_supervision
