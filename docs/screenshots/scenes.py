@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,7 +54,7 @@ def photograph_volume(studio: Studio, model: Path) -> None:
     row = widget.run_row
     with checked(widget.options_box.mirror):  # four times the work: time to press the shutter
         widget.run_row.run_button.click()
-        studio.wait_for(lambda: row.status.text().startswith("16 of 34 slices"))
+        studio.wait_for(lambda: re.match(r"[1-9]\d? of 34 slices", row.status.text()))
         studio.photograph("segment-running", settle=0)
         studio.wait_for_end()
     widget.run_row.run_button.click()
