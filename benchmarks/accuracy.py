@@ -78,7 +78,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         "peak_memory_gb": round(memory / 2**20, 2),
         "scores": json.loads(scores)["mean"],
         "images": json.loads(scores)["images"],
-        "machine": f"{processor()}, {os.cpu_count()} cores",
+        "machine": f"{processor()}, {os.cpu_count()} cores, "
+        f"{os.environ.get('OMP_NUM_THREADS', 'all')} threads",
         "versions": {name: version(name) for name in ("torch", "numba", "monai", "numpy")}
         | {"python": platform.python_version()},
     }
