@@ -6,8 +6,8 @@ import pytest
 
 from napari_swin_umamba.errors import InputError
 from napari_swin_umamba.project import Roles
+from swin_umamba_training.data.samples import Sample
 from swin_umamba_training.data.splitting import split, split_by_roles, split_folds
-from swin_umamba_training.dataset import Sample
 
 
 def volumes(count: int, slices: int) -> list[Sample]:

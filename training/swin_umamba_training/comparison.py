@@ -22,8 +22,9 @@ from napari_swin_umamba.project.comparison import (
     EarlierScore,
     Outcome,
 )
+from swin_umamba_training.data.samples import Sample
 from swin_umamba_training.data.slice_store import ImageStore
-from swin_umamba_training.dataset import Dataset, Sample
+from swin_umamba_training.dataset import Dataset
 from swin_umamba_training.paired import Counts, Difference, paired_difference
 from swin_umamba_training.project_classes import align_with_project
 from swin_umamba_training.slice_scores import (

@@ -12,44 +12,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from napari_swin_umamba.errors import InputError
-from napari_swin_umamba.images.slices import Position
 from napari_swin_umamba.images.units import same_length_factor
+from swin_umamba_training.data.finding import find_source
 from swin_umamba_training.data.fingerprint import Fingerprint, common_spacing, take_fingerprint
 from swin_umamba_training.data.problems import raise_errors
-from swin_umamba_training.data.source import ClassSpec, LabelRule, find_source
+from swin_umamba_training.data.reports import CaseReport, SliceReport
+from swin_umamba_training.data.samples import Sample
+from swin_umamba_training.data.source import ClassSpec, LabelRule
 from swin_umamba_training.data.splitting import split
-from swin_umamba_training.data.survey import CaseReport, OnCase, SliceReport, Survey, survey
+from swin_umamba_training.data.survey import OnCase, Survey, survey
 from swin_umamba_training.targets import MIN_OBJECT_PIXELS
 
 __all__ = [
     "Dataset",
-    "Sample",
     "check_objects",
     "from_survey",
     "look_through",
     "scan_dataset",
     "split",
 ]
-
-
-@dataclass(frozen=True)
-class Sample:
-    """A slice, or a 2D image."""
-
-    name: str
-    """That of the case; of a slice, ``CASE:NUMBER``."""
-    case: str
-    """Name of the case it belongs to."""
-    position: Position = ()
-    """Which slice of the case."""
-    place: int | None = None
-    """Number along the axis on which neighbours look alike; None: it has no neighbours."""
-    shape: tuple[int, int] = (0, 0)
-    """Rows and columns as they are trained on."""
-    objects: int = 0
-    """Foreground values in the mask."""
-    small: int = 0
-    """Of these, the ones that are too small for an object."""
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from swin_umamba_training.data.problems import Problem, listed_files
+from swin_umamba_training.data.reports import CaseReport
 from swin_umamba_training.data.source import LabelRule, Source
-
-if TYPE_CHECKING:
-    from swin_umamba_training.data.survey import CaseReport
 
 __all__ = ["MIXED_SPACING", "compare_cases"]
 

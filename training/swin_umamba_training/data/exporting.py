@@ -15,7 +15,8 @@ from napari_swin_umamba.files import atomic_path
 from napari_swin_umamba.images import Image, read_image, suffix_of, write_labels
 from swin_umamba_training.data.cases import case_layout, read_case_image, read_case_labels
 from swin_umamba_training.data.problems import Problem, raise_errors
-from swin_umamba_training.data.survey import CaseReport, OnCase, Survey
+from swin_umamba_training.data.reports import CaseReport
+from swin_umamba_training.data.survey import OnCase, Survey
 from swin_umamba_training.targets import IGNORE, boundary_target
 
 __all__ = ["export_nnunet"]

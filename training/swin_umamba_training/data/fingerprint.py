@@ -10,17 +10,14 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from napari_swin_umamba.plan import PATCH_MULTIPLE, Normalization
+from swin_umamba_training.data.reports import CaseReport, SliceReport
 from swin_umamba_training.data.source import LabelRule
 from swin_umamba_training.targets import MIN_OBJECT_PIXELS
-
-if TYPE_CHECKING:
-    from swin_umamba_training.data.survey import CaseReport, SliceReport
 
 __all__ = [
     "ChannelStats",

@@ -15,7 +15,8 @@ from napari_swin_umamba.images import read_image
 from napari_swin_umamba.project import BACKGROUND, FIRST_CLASS, UNLABELLED, Project
 from swin_umamba_training.data.cases import read_case_image, read_case_labels
 from swin_umamba_training.data.problems import Problem, raise_errors
-from swin_umamba_training.data.survey import CaseReport, OnCase, Survey
+from swin_umamba_training.data.reports import CaseReport
+from swin_umamba_training.data.survey import OnCase, Survey
 from swin_umamba_training.targets import IGNORE
 
 __all__ = ["import_dataset"]

@@ -12,8 +12,9 @@ from napari_swin_umamba.plan import Plan
 from napari_swin_umamba.project import FolderLock, Project, Roles
 from swin_umamba_training.config import TrainConfig
 from swin_umamba_training.data.fingerprint import default_batch
+from swin_umamba_training.data.samples import Sample
 from swin_umamba_training.data.splitting import Parts, split, split_by_roles, split_folds
-from swin_umamba_training.dataset import Dataset, Sample
+from swin_umamba_training.dataset import Dataset
 from swin_umamba_training.planning import class_ids
 
 __all__ = ["choose_parts", "describe_data", "name_spans", "with_batch", "with_orientation"]

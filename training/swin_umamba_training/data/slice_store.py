@@ -31,8 +31,9 @@ from napari_swin_umamba.segmentation.preprocessing import normalize, select_chan
 from napari_swin_umamba.segmentation.resampling import resize_labels, resize_plane
 from swin_umamba_training.data.cases import case_layout, read_case_image, read_case_labels
 from swin_umamba_training.data.problems import Problem, raise_errors
-from swin_umamba_training.data.survey import CaseReport
-from swin_umamba_training.dataset import Dataset, Sample
+from swin_umamba_training.data.reports import CaseReport
+from swin_umamba_training.data.samples import Sample
+from swin_umamba_training.dataset import Dataset
 from swin_umamba_training.targets import IGNORE, drop_small_objects
 
 __all__ = ["ImageStore", "OnCase", "store_folder"]

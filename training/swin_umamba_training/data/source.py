@@ -1,20 +1,19 @@
-"""Which kind of data set a folder is, and what it says about itself. No pixel is read here."""
+"""What a data set says about itself: its cases, and what their labels mean."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_swin_umamba.errors import InputError
-from napari_swin_umamba.project import Annotation, Project
+from napari_swin_umamba.project import Annotation
 from swin_umamba_training.data.problems import Problem
 from swin_umamba_training.targets import IGNORE
 
-__all__ = ["Case", "ClassSpec", "LabelRule", "Source", "find_source"]
+__all__ = ["Case", "ClassSpec", "LabelRule", "Source"]
 
 Kind = Literal["pairs", "nnunet", "project"]
 
@@ -94,53 +93,3 @@ class Source:
     problems: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
     """What was assumed or left out, for people."""
-
-
-def find_source(path: Path, ignore: int | None = None) -> Source:
-    """Recognise a data set: an annotation project, a nnU-Net raw folder, or pairs.
-
-    Parameters
-    ----------
-    path
-        Its folder.
-    ignore
-        Pairs: value of pixels in masks that nobody labelled.
-
-    Returns
-    -------
-    Source
-        With a problem if the folder is none of these, or its description is wrong.
-    """
-    from swin_umamba_training.data.annotations import project_source
-    from swin_umamba_training.data.nnunet import nnunet_source
-    from swin_umamba_training.data.pairs import pairs_source
-
-    if not path.is_dir():
-        what = "is a file" if path.exists() else "does not exist"
-        message = (
-            f"the data set {path} {what}; give a folder with images/ and masks/, a nnU-Net raw "
-            "folder or an annotation project (DATASET)"
-        )
-        return Source(path, "pairs", problems=(Problem("no-folder", message, (str(path),)),))
-    if Project.is_project(path):
-        try:
-            return _without_ignore(project_source(path), ignore)
-        except InputError as error:
-            files = (str(path / "project.yaml"),)
-            return Source(path, "project", problems=(Problem("project-file", str(error), files),))
-    if (path / "dataset.json").exists() or (path / "imagesTr").is_dir():
-        return _without_ignore(nnunet_source(path), ignore)
-    return pairs_source(path, ignore)
-
-
-def _without_ignore(source: Source, ignore: int | None) -> Source:
-    """Refuse to be told what a data set says itself."""
-    if ignore is None:
-        return source
-    what = "an annotation project" if source.kind == "project" else "a nnU-Net data set"
-    message = (
-        f"{source.path} is {what}, which says itself which pixels nobody labelled; leave out "
-        "--ignore"
-    )
-    problem = Problem("ignore-label", message, (str(source.path),))
-    return replace(source, problems=(*source.problems, problem))

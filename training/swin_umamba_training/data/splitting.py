@@ -10,16 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_swin_umamba.errors import InputError
 from napari_swin_umamba.images import stem_of
 from napari_swin_umamba.project.roles import BLOCK, Block, Roles
-
-if TYPE_CHECKING:
-    from swin_umamba_training.dataset import Sample
+from swin_umamba_training.data.samples import Sample
 
 __all__ = ["Parts", "split", "split_by_roles", "split_folds"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from napari_swin_umamba.errors import InputError
 from napari_swin_umamba.images import Image
-from napari_swin_umamba.images.slices import Position, SliceLayout
+from napari_swin_umamba.images.slices import SliceLayout
 from napari_swin_umamba.project import hash_file
 from swin_umamba_training.data.cases import (
     case_layout,
@@ -21,6 +21,7 @@ from swin_umamba_training.data.cases import (
 )
 from swin_umamba_training.data.comparing import compare_cases
 from swin_umamba_training.data.problems import Problem
+from swin_umamba_training.data.reports import CaseReport, SliceReport
 from swin_umamba_training.data.source import Case, LabelRule, Source
 from swin_umamba_training.targets import (
     MaskSummary,
@@ -29,73 +30,13 @@ from swin_umamba_training.targets import (
     summarize_mask,
 )
 
-__all__ = ["CaseReport", "SliceReport", "Survey", "survey"]
+__all__ = ["OnCase", "Survey", "survey"]
 
 INTENSITIES = 10_000
 """Intensities that are kept of each channel of a case, evenly spread over its foreground."""
 
 OnCase = Callable[[int, int, str], None]
 """Called before a case is read: how many are done, how many there are, its name."""
-
-
-@dataclass(frozen=True)
-class SliceReport:
-    """What one slice's labels hold."""
-
-    position: Position
-    pixels: dict[int, int]
-    """How often each value occurs."""
-    objects: int = 0
-    small: int = 0
-    holed: int = 0
-    """Where objects are numbered: how many, how many too small to learn from, and how many with
-    holes."""
-
-
-@dataclass(frozen=True)
-class CaseReport:
-    """What one case holds, without its pixels."""
-
-    case: Case
-    shape: tuple[int, ...]
-    """Of the labels."""
-    axes: str
-    """Of the image."""
-    dtype: str
-    channels: int
-    """Transparency is none."""
-    colours: bool
-    spacing: tuple[float, ...] | None
-    """Along the spatial axes, in `unit`."""
-    unit: str | None
-    slice_axis: str | None
-    plane_shape: tuple[int, int]
-    plane_spacing: tuple[float, float] | None
-    slices: tuple[SliceReport, ...]
-    intensities: NDArray[np.float32] = field(repr=False)
-    """``(channels, n)``: a sample of the foreground, or of everything where there is none."""
-    low_high: tuple[float, float]
-    """Smallest and largest intensity."""
-    image_hash: str
-    """SHA-256 of the files' content."""
-    label_hash: str
-    usable: bool = True
-    """Nothing is wrong with it. Otherwise it is here for what its image has in common with others,
-    and has slices only if its labels could be read and fit."""
-
-    @property
-    def name(self) -> str:
-        """Name of the case."""
-        return self.case.name
-
-    @property
-    def pixels(self) -> dict[int, int]:
-        """How often each value occurs in its labels."""
-        total: dict[int, int] = {}
-        for item in self.slices:
-            for value, count in item.pixels.items():
-                total[value] = total.get(value, 0) + count
-        return total
 
 
 @dataclass(frozen=True)
@@ -123,7 +64,7 @@ def survey(
     Parameters
     ----------
     source
-        As :func:`find_source` returned it.
+        As :func:`~swin_umamba_training.data.finding.find_source` returned it.
     instances
         Whether labels number objects; None: as the data set says or shows.
     plane
