@@ -92,7 +92,7 @@ MODELS = {
     "nuclei": BundledModel(
         prepare=_prepare_nuclei,
         dataset=lambda data, folder: folder / "cells",
-        recipes=("nuclei", "nuclei-2"),
+        recipes=("nuclei",),
         architecture="swin-umamba-d-tiny",
         arguments=("--instances", "--class-names", "nucleus"),
         patch=(512, 512),
