@@ -155,6 +155,7 @@ def test_cancel_keeps_the_slices_that_are_done(
     click(widget.run_row.run_button)
     qtbot.waitUntil(lambda: bool(labels_of(viewer)), timeout=240_000)
     qtbot.waitUntil(lambda: "slices" in widget.run_row.status.text(), timeout=60_000)
+    qtbot.waitUntil(lambda: labels_of(viewer)[0].data[0].any(), timeout=60_000)
     assert "the slices that are done stay" in widget.run_row.cancel_button.toolTip()
     click(widget.run_row.cancel_button)
     wait_for_end(widget)
