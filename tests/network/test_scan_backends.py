@@ -21,14 +21,14 @@ from napari_swin_umamba.network.selective_scan import (
     active_backend,
     backend_statuses,
     backends,
+    check_backend,
     measure_speed,
     obstacles,
     reference,
     selective_scan_2d,
     torch_backend,
 )
-from napari_swin_umamba.network.selective_scan.operator import _scan, scan_with
-from napari_swin_umamba.network.selective_scan.self_check import check_backend
+from napari_swin_umamba.network.selective_scan.custom_op import _scan, scan_with
 
 from .scan_inputs import NAMES, draw_inputs, relative_error, spread_time_steps
 
@@ -219,8 +219,7 @@ class TestChoice:
         def no_memory(*args: object, **options: object) -> None:
             raise torch.OutOfMemoryError("full")
 
-        module = "napari_swin_umamba.network.selective_scan.self_check"  # hidden by its function
-        monkeypatch.setattr(sys.modules[module], "check_backend", no_memory)
+        monkeypatch.setattr(obstacles, "check_backend", no_memory)
 
         assert "memory" in str(obstacles._self_test("torch", torch.device("cpu")))
         monkeypatch.undo()
@@ -228,7 +227,7 @@ class TestChoice:
 
 
 def test_speed_is_measured_within_the_time_given() -> None:
-    speed = measure_speed("cpu", seconds=0.0)
+    speed = measure_speed("numba", torch.device("cpu"), seconds=0.0)
 
     assert speed.forward_ms > 0
     assert speed.training_ms is None

@@ -19,12 +19,12 @@ from napari_swin_umamba.errors import InputError
 from napari_swin_umamba.network.selective_scan import (
     active_backend,
     backends,
+    check_backend,
     obstacles,
     reference,
     selective_scan_2d,
-    self_check,
 )
-from napari_swin_umamba.network.selective_scan.operator import _scan
+from napari_swin_umamba.network.selective_scan.custom_op import _scan
 
 from .scan_inputs import NAMES, draw_inputs, relative_error, with_time_steps
 
@@ -338,7 +338,7 @@ class TestChoiceOfBackend:
 
 
 def test_self_check_passes_and_names_the_backend() -> None:
-    result = self_check()
+    result = check_backend(active_backend().name, torch.device("cpu"))
 
     assert result.passed
     assert result.backend == active_backend().name

@@ -23,7 +23,7 @@ from napari_swin_umamba.network.selective_scan import (
     selective_scan_2d,
     triton_tuning,
 )
-from napari_swin_umamba.network.selective_scan.operator import _scan
+from napari_swin_umamba.network.selective_scan.custom_op import _scan
 
 from .scan_inputs import NAMES, draw_inputs, relative_error, spread_time_steps, with_time_steps
 

@@ -476,7 +476,7 @@ def test_doctor_fails_where_the_scan_is_wrong(monkeypatch: pytest.MonkeyPatch) -
     from napari_swin_umamba.network.selective_scan import SelfCheck
     from swin_umamba_training import doctor
 
-    monkeypatch.setattr(doctor, "self_check", lambda device: SelfCheck("numba", 0.1, 0.1))
+    monkeypatch.setattr(doctor, "check_backend", lambda name, device: SelfCheck("numba", 0.1, 0.1))
     result = call("doctor", "--device", "cpu", code=1)
     assert "FAILED" in result.stdout
     assert "error: " in result.stderr

@@ -17,8 +17,8 @@ from napari_swin_umamba.network.selective_scan import (
     SelfCheck,
     active_backend,
     backend_statuses,
+    check_backend,
     measure_speed,
-    self_check,
 )
 from napari_swin_umamba.segmentation import resolve_device
 
@@ -99,8 +99,8 @@ def examine(device: str = "auto") -> Report:
         backend_reason=backend.reason,
         backends=backend_statuses(chosen),
         threads=torch.get_num_threads(),
-        check=self_check(chosen),
-        speed=measure_speed(chosen),
+        check=check_backend(backend.name, chosen),
+        speed=measure_speed(backend.name, chosen),
         versions=_versions(),
     )
 

@@ -12,7 +12,6 @@ from napari_swin_umamba.network.selective_scan.self_check import (
     SelfCheck,
     check_backend,
     measure_speed,
-    self_check,
 )
 from napari_swin_umamba.network.selective_scan.traversal import DIRECTIONS
 
@@ -27,5 +26,4 @@ __all__ = [
     "check_backend",
     "measure_speed",
     "selective_scan_2d",
-    "self_check",
 ]

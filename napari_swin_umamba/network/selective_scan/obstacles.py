@@ -7,6 +7,8 @@ import threading
 
 import torch
 
+from napari_swin_umamba.network.selective_scan.self_check import check_backend
+
 _MAMBA_KERNEL = "MAMBA_KEEP_CUDA_BUILD=TRUE pip install --no-build-isolation mamba-ssm"
 
 _tested: dict[tuple[str, str], str | None] = {}
@@ -70,8 +72,6 @@ def _installed(module: str) -> bool:
 
 def _self_test(name: str, device: torch.device) -> str | None:
     """Scan a little and compare; the answer holds for this process unless memory was short."""
-    from napari_swin_umamba.network.selective_scan.self_check import check_backend
-
     key = (name, str(device))
     with _lock:
         if key in _tested:

@@ -1,4 +1,4 @@
-"""A quick look at whether the scan in use computes right on this machine, and how fast."""
+"""A quick look at whether a backend computes right on this machine, and how fast."""
 
 import time
 from dataclasses import dataclass
@@ -7,8 +7,7 @@ import torch
 from torch import Tensor
 
 from napari_swin_umamba.network.selective_scan import reference
-from napari_swin_umamba.network.selective_scan.backends import active_backend
-from napari_swin_umamba.network.selective_scan.operator import scan_with
+from napari_swin_umamba.network.selective_scan.custom_op import scan_with
 
 FORWARD_TOLERANCE = 1e-5
 GRADIENT_TOLERANCE = 1e-4
@@ -43,32 +42,17 @@ class ScanSpeed:
     """Forward and backward; None where the time did not suffice."""
 
 
-def self_check(device: torch.device | str = "cpu") -> SelfCheck:
+def check_backend(backend: str, device: torch.device, small: bool = False) -> SelfCheck:
     """Scan a small random map forward and backward, and compare with the float64 reference.
 
-    Parameters
-    ----------
-    device
-        Where the scan runs; the reference runs on the CPU.
-
-    Raises
-    ------
-    InputError
-        The scan backend asked for by ``SWIN_UMAMBA_SCAN_BACKEND`` cannot run there.
-    """
-    device = torch.device(device)
-    return check_backend(active_backend(device).name, device)
-
-
-def check_backend(backend: str, device: torch.device, small: bool = False) -> SelfCheck:
-    """Compare one backend with the reference, without asking whether it may run there.
+    Whether the backend may run there is not asked.
 
     Parameters
     ----------
     backend
         Name of the backend.
     device
-        Where it runs.
+        Where it runs; the reference runs on the CPU.
     small
         Take the smallest map that says something.
     """
@@ -87,18 +71,18 @@ def check_backend(backend: str, device: torch.device, small: bool = False) -> Se
     )
 
 
-def measure_speed(device: torch.device | str = "cpu", seconds: float = 8.0) -> ScanSpeed:
-    """Time the scan in use on the largest map that it meets in a 512 x 512 image.
+def measure_speed(backend: str, device: torch.device, seconds: float = 8.0) -> ScanSpeed:
+    """Time one backend on the largest map that a scan meets in a 512 x 512 image.
 
     Parameters
     ----------
+    backend
+        Name of the backend.
     device
-        Where the scan runs.
+        Where it runs.
     seconds
         About the time this may take; one run is made in any case.
     """
-    device = torch.device(device)
-    backend = active_backend(device).name
     inputs, grad_y = _draw(_STAGE, torch.float32)
     own = [x.to(device) for x in inputs]
     grad_y = grad_y.to(device)
