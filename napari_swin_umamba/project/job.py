@@ -27,6 +27,7 @@ from napari_swin_umamba.archives import (
 )
 from napari_swin_umamba.errors import InputError
 from napari_swin_umamba.project.job_plan import JobPlan
+from napari_swin_umamba.project.json_file import json_bytes, now
 from napari_swin_umamba.project.lock import FolderLock
 from napari_swin_umamba.project.manifests import (
     JOB_FILE,
@@ -34,9 +35,7 @@ from napari_swin_umamba.project.manifests import (
     JobManifest,
     class_names,
     file_entries,
-    now,
     program_version,
-    write_manifest,
 )
 from napari_swin_umamba.project.models import ProjectModels
 from napari_swin_umamba.project.project import PROJECT_FILE
@@ -91,9 +90,8 @@ def write_job(
             archive.add_file(plan.start.file, plan.start_file)
         settings = project.settings.model_copy(update={"images": plan.images})
         archive.add_bytes(f"{folder}/{PROJECT_FILE}", settings_text(settings).encode())
-        archive.add_bytes(f"{folder}/roles.json", plan.roles.model_dump_json(indent=1).encode())
-        models = plan.models.model_dump_json(indent=1).encode()
-        archive.add_bytes(f"{folder}/models/models.json", models)
+        archive.add_bytes(f"{folder}/roles.json", json_bytes(plan.roles))
+        archive.add_bytes(f"{folder}/models/models.json", json_bytes(plan.models))
         archive.add_bytes(RECIPE_FILE, plan.recipe.encode())
         start = plan.start
         if start.init == "file" and plan.start_file is None:
@@ -113,7 +111,7 @@ def write_job(
             folder=folder,
             start=start,
         )
-        archive.add_bytes(JOB_FILE, write_manifest(manifest))
+        archive.add_bytes(JOB_FILE, json_bytes(manifest))
     return manifest
 
 

@@ -8,13 +8,13 @@ from pathlib import Path
 from napari_swin_umamba.archives import Archive, Limits, OnBytes
 from napari_swin_umamba.errors import InputError
 from napari_swin_umamba.files import atomic_folder
+from napari_swin_umamba.project.json_file import json_bytes
 from napari_swin_umamba.project.manifests import (
     JOB_FILE,
     RECIPE_FILE,
     JobManifest,
     class_names,
     read_manifest,
-    write_manifest,
 )
 from napari_swin_umamba.project.project import Project
 
@@ -77,7 +77,7 @@ def unpack_job(
         _check(source, manifest)
         with atomic_folder(folder, overwrite) as temporary:
             source.unpack(temporary, manifest.packed, on_bytes)
-            (temporary / JOB_FILE).write_bytes(write_manifest(manifest))
+            (temporary / JOB_FILE).write_bytes(json_bytes(manifest))
             _check_project(archive, temporary / manifest.folder, manifest)
     return OpenedJob(folder, manifest)
 

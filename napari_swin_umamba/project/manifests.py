@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -25,10 +24,8 @@ __all__ = [
     "ResultManifest",
     "class_names",
     "file_entries",
-    "now",
     "program_version",
     "read_manifest",
-    "write_manifest",
 ]
 
 JOB_FILE, RESULT_FILE, RECIPE_FILE = "job.json", "result.json", "recipe.yaml"
@@ -186,11 +183,6 @@ def file_entries(files: Sequence[Packed]) -> tuple[FileEntry, ...]:
     return tuple(FileEntry(name=file.name, size=file.size, sha256=file.sha256) for file in files)
 
 
-def now() -> str:
-    """The time, as manifests have it."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
 def program_version() -> str:
     """Version of this program."""
     from importlib.metadata import PackageNotFoundError, version
@@ -199,8 +191,3 @@ def program_version() -> str:
         return version("napari-swin-umamba")
     except PackageNotFoundError:
         return ""
-
-
-def write_manifest(manifest: JobManifest | ResultManifest) -> bytes:
-    """The bytes of ``job.json`` or ``result.json``."""
-    return (manifest.model_dump_json(indent=1) + "\n").encode()

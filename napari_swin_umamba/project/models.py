@@ -16,15 +16,15 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from napari_swin_umamba.errors import InputError
 from napari_swin_umamba.files import atomic_path
 from napari_swin_umamba.project.comparison import Comparison
+from napari_swin_umamba.project.json_file import now, read_json, write_json
 from napari_swin_umamba.project.lock import FolderLock
 from napari_swin_umamba.project.project import hash_file
 
@@ -144,17 +144,8 @@ class ProjectModels:
         InputError
             The file is damaged, or of a newer version.
         """
-        try:
-            return ModelList.model_validate_json(self._file.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return ModelList()
-        except OSError as error:
-            raise InputError(f"cannot read {self._file}: {error.strerror or error}") from error
-        except (ValidationError, UnicodeDecodeError) as error:
-            raise InputError(
-                f"{self._file} cannot be read: it is damaged or made by a newer version; mend it "
-                "or restore it from a copy (the models beside it are whole)"
-            ) from error
+        remedy = "restore it from a copy (the models beside it are whole)"
+        return read_json(self._file, ModelList, remedy)
 
     def path(self, record: ModelRecord) -> Path:
         """The file of a model."""
@@ -212,7 +203,7 @@ class ProjectModels:
             record = ModelRecord(
                 number=max((item.number for item in known.models), default=0) + 1,
                 sha256=digest,
-                created=_now(),
+                created=now(),
                 start=start,
                 run=run,
                 comparison=comparison,
@@ -225,8 +216,9 @@ class ProjectModels:
                 why: Literal["better", "first"] = (
                     "first" if comparison.outcome == "first" else "better"
                 )
-                choices = (*choices, Choice(number=record.number, time=_now(), why=why))
-            self._write(ModelList(models=(*known.models, record), choices=choices))
+                choices = (*choices, Choice(number=record.number, time=now(), why=why))
+            changed = ModelList(models=(*known.models, record), choices=choices)
+            write_json(self._file, changed)
         return record
 
     def choose(self, number: int | None) -> ModelList:
@@ -248,9 +240,9 @@ class ProjectModels:
             current = known.current
             if number == (current.number if current else None):
                 return known
-            choice = Choice(number=number, time=_now(), why="chosen")
+            choice = Choice(number=number, time=now(), why="chosen")
             changed = known.model_copy(update={"choices": (*known.choices, choice)})
-            self._write(changed)
+            write_json(self._file, changed)
         return changed
 
     @contextmanager
@@ -260,11 +252,3 @@ class ProjectModels:
         lock.acquire(_PATIENCE)
         with lock:
             yield self.read()
-
-    def _write(self, content: ModelList) -> None:
-        with atomic_path(self._file, overwrite=True) as temporary:
-            temporary.write_text(content.model_dump_json(indent=1) + "\n", encoding="utf-8")
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -15,13 +15,12 @@ from pathlib import Path
 from napari_swin_umamba.archives import writing_archive
 from napari_swin_umamba.project.comparison import Comparison
 from napari_swin_umamba.project.job_opening import OpenedJob
+from napari_swin_umamba.project.json_file import json_bytes, now
 from napari_swin_umamba.project.manifests import (
     RESULT_FILE,
     ResultManifest,
     file_entries,
-    now,
     program_version,
-    write_manifest,
 )
 from napari_swin_umamba.project.project import Project
 
@@ -93,5 +92,5 @@ def write_result(
             comparison=comparison,
             not_compared=not_compared,
         )
-        archive.add_bytes(RESULT_FILE, write_manifest(manifest))
+        archive.add_bytes(RESULT_FILE, json_bytes(manifest))
     return manifest

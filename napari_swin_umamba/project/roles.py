@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from napari_swin_umamba.errors import InputError
-from napari_swin_umamba.files import atomic_path
+from napari_swin_umamba.project.json_file import read_json, write_json
 
 __all__ = ["BLOCK", "Block", "Role", "Roles"]
 
@@ -136,17 +136,8 @@ class Roles(BaseModel):
         InputError
             The file cannot be read.
         """
-        try:
-            return cls.model_validate_json(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return cls()
-        except OSError as error:
-            raise InputError(f"cannot read {path}: {error.strerror or error}") from error
-        except (ValidationError, UnicodeDecodeError) as error:
-            raise InputError(
-                f"{path} cannot be read: it is damaged or made by a newer version; mend it or "
-                "restore it from a copy (without it, scores before and after do not compare)"
-            ) from error
+        remedy = "restore it from a copy (without it, scores before and after do not compare)"
+        return read_json(path, cls, remedy)
 
     def write(self, path: Path) -> None:
         """Write ``roles.json`` whole or not at all.
@@ -156,5 +147,4 @@ class Roles(BaseModel):
         InputError
             The disk refuses.
         """
-        with atomic_path(path, overwrite=True) as temporary:
-            temporary.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        write_json(path, self)

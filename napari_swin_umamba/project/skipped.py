@@ -6,11 +6,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from napari_swin_umamba.errors import InputError
-from napari_swin_umamba.files import atomic_path
 from napari_swin_umamba.project.annotation import Position
+from napari_swin_umamba.project.json_file import read_json, write_json
 
 __all__ = ["Skipped"]
 
@@ -64,18 +63,7 @@ class Skipped(BaseModel):
         InputError
             The file cannot be read.
         """
-        path = folder / _FILE
-        try:
-            return cls.model_validate_json(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return cls()
-        except OSError as error:
-            raise InputError(f"cannot read {path}: {error.strerror or error}") from error
-        except (ValidationError, UnicodeDecodeError) as error:
-            raise InputError(
-                f"{path} cannot be read: it is damaged or made by a newer version; mend it, or "
-                "remove it to skip nothing any more"
-            ) from error
+        return read_json(folder / _FILE, cls, "remove it to skip nothing any more")
 
     def write(self, folder: Path) -> None:
         """Write it whole or not at all.
@@ -90,5 +78,4 @@ class Skipped(BaseModel):
         InputError
             The disk refuses.
         """
-        with atomic_path(folder / _FILE, overwrite=True) as temporary:
-            temporary.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        write_json(folder / _FILE, self)

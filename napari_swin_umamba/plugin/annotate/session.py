@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
 
-from napari_swin_umamba.files import atomic_path
+from napari_swin_umamba.errors import InputError
+from napari_swin_umamba.project.json_file import read_json, write_json
 
 __all__ = ["Session", "View", "restore_transform", "transform_of"]
 
@@ -51,9 +51,8 @@ class Session(BaseModel):
             Of the project.
         """
         try:
-            text = (folder / SESSION_FILE).read_text(encoding="utf-8")
-            return cls.model_validate(json.loads(text))
-        except (OSError, ValueError, ValidationError):
+            return read_json(folder / SESSION_FILE, cls, "remove it")
+        except InputError:
             return cls()
 
     def write(self, folder: Path) -> None:
@@ -69,8 +68,7 @@ class Session(BaseModel):
         InputError
             The disk refuses.
         """
-        with atomic_path(folder / SESSION_FILE, overwrite=True) as temporary:
-            temporary.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        write_json(folder / SESSION_FILE, self)
 
 
 def transform_of(layer: Any) -> dict[str, list[Any]]:
