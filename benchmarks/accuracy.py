@@ -58,7 +58,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
         begin = time.perf_counter()
         files = [str(path) for path in prepared.inputs]
-        model = ["--model", done["model"], "--device", "cpu"]
+        model = ["--model", done["model"], "--device", options.device]
         call("segment", *files, "-o", str(folder / "labels"), *model)
         segmenting = time.perf_counter() - begin
         if options.keep_model:
@@ -78,6 +78,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         "peak_memory_gb": round(memory / 2**20, 2),
         "scores": json.loads(scores)["mean"],
         "images": json.loads(scores)["images"],
+        "device": options.device,
         "machine": f"{processor()}, {os.cpu_count()} cores, "
         f"{os.environ.get('OMP_NUM_THREADS', 'all')} threads",
         "versions": {name: version(name) for name in ("torch", "numba", "monai", "numpy")}
@@ -143,7 +144,7 @@ def _train(prepared: Prepared, folder: Path, options: argparse.Namespace) -> dic
         "train",
         *(str(prepared.dataset), "-o", str(folder / "run"), "--recipe", options.recipe),
         *("--arch", options.arch, "--init", options.init, "--seed", str(options.seed)),
-        *(*length, *validation, *prepared.training, "--device", "cpu", "--json"),
+        *(*length, *validation, *prepared.training, "--device", options.device, "--json"),
     )
     last = json.loads(events.splitlines()[-1])
     assert last["event"] == "done", last
@@ -203,6 +204,7 @@ def main() -> None:
     one.add_argument("--seed", type=int, default=0)
     one.add_argument("--minutes", type=float, default=5.0)
     one.add_argument("--steps", type=int, help="in place of minutes")
+    one.add_argument("--device", default="cpu")
     one.add_argument("--keep-model", type=Path, help="copy the model to this file")
     low = commands.add_parser("floor")
     low.add_argument("experiment", choices=EXPERIMENTS)

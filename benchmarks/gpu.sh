@@ -42,7 +42,7 @@ if [ -n "$archive" ]; then
     "$python" benchmarks/mamba_extension.py "$archive" "$cache/mamba" --limit $(($(left) - 240)) \
         >"$out/extension.log" 2>&1 &
     builder=$!
-else
+elif [ ! -e "$cache"/mamba/lib/selective_scan_cuda.so ]; then
     echo "no source distribution of mamba-ssm in ${WHEELS:-$cache}: the official arrangement is left out"
 fi
 

@@ -337,6 +337,12 @@ class TestChoiceOfBackend:
             backends.resolve_backend("cpu", "reference", 128 * 128)
 
 
+@pytest.mark.parametrize("backend", ["numba", "torch"])
+def test_a_backend_can_be_checked_in_the_middle_of_a_prediction(backend: str) -> None:
+    with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+        assert check_backend(backend, torch.device("cpu")).passed
+
+
 def test_self_check_passes_and_names_the_backend() -> None:
     result = check_backend(active_backend().name, torch.device("cpu"))
 

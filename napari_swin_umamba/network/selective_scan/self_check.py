@@ -56,12 +56,16 @@ def check_backend(backend: str, device: torch.device, small: bool = False) -> Se
     small
         Take the smallest map that says something.
     """
-    inputs, grad_y = _draw(_SMALL if small else _USUAL, torch.float64)
-    truth = reference.forward(*inputs)
-    true_grads = reference.backward(grad_y, *inputs)
-
-    own = [x.to(device, torch.float32).requires_grad_() for x in inputs]
-    with torch.inference_mode(False), torch.enable_grad():
+    # The first scan may be one of a prediction: no gradients, other precision.
+    with (
+        torch.inference_mode(False),
+        torch.enable_grad(),
+        torch.autocast(device.type, enabled=False),
+    ):
+        inputs, grad_y = _draw(_SMALL if small else _USUAL, torch.float64)
+        truth = reference.forward(*inputs)
+        true_grads = reference.backward(grad_y, *inputs)
+        own = [x.to(device, torch.float32).requires_grad_() for x in inputs]
         y = _scan(own, backend)
         grads = torch.autograd.grad(y, own, grad_y.to(device, torch.float32))
     return SelfCheck(

@@ -1,7 +1,8 @@
 """Sizes that the Triton kernels work in, chosen from shapes alone: the same on every run.
 
-Estimates from the layout of NVIDIA's GPUs, not from measurements. One warp owns a tile, so blocks
-of channels fill its 32 threads.
+``LONGEST_CHUNK`` is the fastest of those tried on an H200 (``benchmarks/gpu_tuning.py``); the
+others are estimates from the layout of NVIDIA's GPUs. One warp owns a tile, so blocks of channels
+fill its 32 threads.
 """
 
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ ENOUGH_PROGRAMS = 2048
 PROGRAMS_PER_PROCESSOR = 16
 """Backward programs launched for each multiprocessor: more would not run at once."""
 SHORTEST_CHUNK = 32
-LONGEST_CHUNK = 512
+LONGEST_CHUNK = 128
 LONGEST_KEPT_CHUNK = 128
 """Of chunks whose first states are kept: each is run again in the backward pass, into scratch."""
 
