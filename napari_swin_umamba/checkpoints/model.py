@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["Model", "bundled_models", "load_model", "model_files", "read_model_header"]
 
 _BUNDLED = Path(__file__).parents[1] / "models"
+_FIRST = "nuclei"
+"""What a list of models begins with, and a dock that was never used before chooses."""
 
 
 @dataclass(eq=False)
@@ -72,8 +74,9 @@ class Model:
 
 
 def bundled_models() -> dict[str, Path]:
-    """Return the models that come with the package, by name, in alphabetical order."""
-    return {path.stem: path for path in sorted(_BUNDLED.glob("*.safetensors"))}
+    """Return the models that come with the package, by name: ``nuclei`` first, then the others."""
+    files = sorted(_BUNDLED.glob("*.safetensors"), key=lambda path: (path.stem != _FIRST, path))
+    return {path.stem: path for path in files}
 
 
 def read_model_header(

@@ -112,6 +112,10 @@ def test_unknown_info_is_kept(model: Model, tmp_path: Path) -> None:
     assert read_model_header(path)[2].model_dump()["doi"] == "10.1/2"
 
 
+def test_the_list_of_bundled_models_begins_with_the_usual_one() -> None:
+    assert next(iter(bundled_models())) == "nuclei"
+
+
 def test_bundled_models_have_a_valid_header() -> None:
     for name, path in bundled_models().items():
         plan, _, info = read_model_header(name)
