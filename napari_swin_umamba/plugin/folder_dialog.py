@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_swin_umamba.plugin.parts import WrappedLabel
+from napari_swin_umamba.plugin.parts import Notice, WrappedLabel
 
 __all__ = ["FolderDialog"]
 
@@ -26,9 +26,19 @@ _WIDTH = 520
 
 
 class FolderDialog(QDialog):
-    """Two folders and two switches."""
+    """Two folders and two switches.
 
-    def __init__(self, parent: QWidget, model: str) -> None:
+    Parameters
+    ----------
+    parent
+        The dock.
+    model
+        Name of the model.
+    min_area
+        The smallest object as the dock shows it, such as ``20 µm²``; empty: any.
+    """
+
+    def __init__(self, parent: QWidget, model: str, min_area: str = "") -> None:
         super().__init__(parent)
         self.setWindowTitle("Segment a folder of images")
         self.images = _path_edit("The folder with the images. Folders inside it are left alone.")
@@ -61,12 +71,22 @@ class FolderDialog(QDialog):
         layout.addLayout(grid)
         layout.addWidget(self.overwrite)
         layout.addWidget(self.measure)
+        self.units = Notice()
+        layout.addWidget(self.units)
         layout.addWidget(self.buttons)
         self.setMinimumWidth(_WIDTH)
         self.images.textChanged.connect(self._suggest)
         self.labels.textChanged.connect(self._check)
         self._suggested = ""
         self._check()
+        if min_area:
+            number = min_area.split()[0]
+            self.units.say(
+                "warning",
+                f"Smallest object is {min_area} for the image in the dock. Each file is measured "
+                f"in the unit of its own pixel size: {number} µm², {number} mm², or {number} "
+                "pixels where a file does not say how large its pixels are.",
+            )
 
     def _browse(self, edit: QLineEdit) -> None:
         folder = QFileDialog.getExistingDirectory(self, "Choose a folder", edit.text())

@@ -218,7 +218,8 @@ class OptionsBox(QWidget):
             self.min_area.setDecimals(2 if unit else 0)
         self.min_area.setToolTip(
             "Objects of a smaller area on a slice are left out. “any” keeps all that are large "
-            "enough to be learned."
+            "enough to be learned. In a folder each file is measured in the unit of its own pixel "
+            "size."
         )
         for control in (self.min_area, self.edge_objects):
             set_blocked(control, None if objects else "Only where the result is objects.")

@@ -260,14 +260,17 @@ class SegmentWidget(SegmentForm):
         choice = self.model_row.choice()
         if choice is None:
             return
-        dialog = FolderDialog(self, choice.name)
+        options = self.options()
+        unit = self.options_box.min_area.suffix()
+        smallest = f"{options.min_area:g}{unit}" if options.min_area else ""
+        dialog = FolderDialog(self, choice.name, smallest)
         if dialog.exec():
             self.run_folder(
                 FolderTask(
                     Path(dialog.images.text().strip()).expanduser(),
                     Path(dialog.labels.text().strip()).expanduser(),
                     choice.path,
-                    self.options(),
+                    options,
                     dialog.overwrite.isChecked(),
                     dialog.measure.isChecked(),
                 )

@@ -11,6 +11,8 @@ pytest.importorskip("napari")
 pytest.importorskip("pytestqt")
 
 from napari.layers import Labels
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QApplication
 
 from napari_swin_umamba.images import Image
 from napari_swin_umamba.plugin.layer_view import data_to_world
@@ -220,6 +222,29 @@ def test_small_objects_and_those_at_the_edge_are_left_out(
     widget.refresh()
     assert box.min_area.suffix() == " px"
     assert widget.options().min_area is None
+
+
+def test_a_folder_says_in_which_units_its_smallest_object_is(
+    viewer: Any, widget: Any, make_model: Callable
+) -> None:
+    widget.model_row.import_file(make_model("cells", output="boundary", min_object_pixels=4))
+    scaled = {"scale": (0.5, 0.5), "units": ("micrometer", "micrometer")}
+    viewer.add_image(np.zeros((64, 70), np.uint8), name="cells", **scaled)
+    said: list[str] = []
+
+    def look() -> None:
+        dialog = QApplication.activeModalWidget()
+        said.append(dialog.units.text if dialog.units.isVisible() else "")
+        dialog.reject()
+
+    for area in (0, 2.5):
+        widget.options_box.min_area.setValue(area)
+        QTimer.singleShot(300, look)
+        widget.run_row.folder_action.trigger()
+    assert said[0] == ""
+    assert "Smallest object is 2.5 µm² for the image in the dock" in said[1]
+    assert "2.5 pixels" in said[1]
+    assert "In a folder" in widget.options_box.min_area.toolTip()
 
 
 def test_corrected_channels_and_pixel_size(

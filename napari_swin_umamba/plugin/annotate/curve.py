@@ -16,6 +16,8 @@ _HEIGHT = 84
 _MOST_POINTS = 300
 _SMOOTHING = 0.9
 _LOSS_COLOR = "#999999"
+_MARGIN = 3.0
+"""Room for the last point, where a line ends."""
 
 
 def thinned(points: Points, most: int = _MOST_POINTS) -> list[tuple[float, float]]:
@@ -110,7 +112,7 @@ class CurvePlot(QWidget):
         faint = QColor(text)
         faint.setAlpha(70)
         line = painter.fontMetrics().height()
-        frame = area.adjusted(0.5, line + 2.5, -0.5, -0.5)
+        frame = area.adjusted(0.5, line + 2.5, -_MARGIN, -0.5)
         painter.setPen(text)
         flags = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop
         painter.drawText(area, int(flags), title)

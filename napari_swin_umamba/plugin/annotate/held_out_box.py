@@ -98,7 +98,8 @@ class HeldOutBox(QWidget):
         free = {item.block for item in blocks if item.role is None}
         self._chosen = {block: role for block, role in self._chosen.items() if block in free}
         for row, one in enumerate(blocks[:_MOST_ROWS]):
-            title = WrappedLabel(f"{one.title} · {count(one.slices, 'slice')}")
+            title = WrappedLabel(f"{one.title} ({one.slices:,})")
+            title.setToolTip(count(one.slices, "painted slice"))
             self._grid.addWidget(title, row, 0)
             if one.role is not None:
                 label = QLabel(_ROLES[one.role])

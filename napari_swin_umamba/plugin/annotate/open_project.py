@@ -77,6 +77,8 @@ class OpenProject(QObject):
     """Classes or images are others than before."""
     annotated = Signal(str, tuple)
     """A slice was saved: id of the image, position of the slice."""
+    predicted = Signal(object)
+    """The image shown was predicted by the project's model: the Labels layer."""
     closed = Signal()
     saving = Signal(str)
     """How saving goes: why it fails, or empty: all that was painted is on disk, or will be soon."""

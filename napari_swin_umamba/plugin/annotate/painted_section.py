@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import QCheckBox, QListView, QListWidget, QListWidgetItem
+from qtpy.QtWidgets import QCheckBox, QListWidgetItem
 
 from napari_swin_umamba.errors import InputError
 from napari_swin_umamba.plugin.annotate.open_project import OpenProject
 from napari_swin_umamba.plugin.annotate.section import READ_ONLY, Section
+from napari_swin_umamba.plugin.annotate.slice_list import SliceList
 from napari_swin_umamba.plugin.parts import WrappedLabel, set_blocked
 from napari_swin_umamba.plugin.words import sentence
 from napari_swin_umamba.project import ImageReference
@@ -16,7 +17,6 @@ from napari_swin_umamba.project.annotation import Position
 __all__ = ["PaintedSection"]
 
 _POSITION = Qt.ItemDataRole.UserRole
-_ROWS_SHOWN = 3
 _DELAY = 60
 """Milliseconds after which the section follows the slider."""
 _WHY_NO_IMAGE = "Open an image first."
@@ -29,13 +29,8 @@ class PaintedSection(Section):
         super().__init__("Painted slices")
         self._opened = opened
         self.none = WrappedLabel()
-        self.list = QListWidget()
+        self.list = SliceList()
         self.list.setToolTip("Click a slice to go there. ✓: it is complete.")
-        self.list.setFlow(QListView.Flow.LeftToRight)
-        self.list.setWrapping(True)
-        self.list.setResizeMode(QListView.ResizeMode.Adjust)
-        self.list.setSpacing(2)
-        self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.complete_check = QCheckBox("This slice is complete")
         self.complete_check.setToolTip(
             "All there is to see on this slice is painted: what is unpainted counts as background."
@@ -110,9 +105,7 @@ class PaintedSection(Section):
             item = QListWidgetItem(words(image.reference, position) + (" ✓" if complete else ""))
             item.setData(_POSITION, position)
             self.list.addItem(item)
-        row = self.list.sizeHintForRow(0) + 2 * self.list.spacing() if entries else 0
-        lines = min(_ROWS_SHOWN, -(-len(entries) // 6))
-        self.list.setFixedHeight(lines * row + 8)
+        self.list.fit_height()
 
     def _on_clicked(self, item: QListWidgetItem) -> None:
         self._opened.go_to(tuple(item.data(_POSITION)))

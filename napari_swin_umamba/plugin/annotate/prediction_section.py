@@ -25,7 +25,7 @@ from napari_swin_umamba.plugin.annotate.section import READ_ONLY, Section
 from napari_swin_umamba.plugin.annotate.touched import slice_index
 from napari_swin_umamba.plugin.annotate.undoable import change_values
 from napari_swin_umamba.plugin.parts import make_narrow, set_blocked
-from napari_swin_umamba.plugin.result_layer import METADATA_KEY, slice_key
+from napari_swin_umamba.plugin.result_layer import METADATA_KEY, is_result, slice_key
 from napari_swin_umamba.plugin.words import count
 
 __all__ = ["PredictionSection"]
@@ -82,9 +82,10 @@ class PredictionSection(Section):
         self._clicks.ended.connect(lambda: self.object_button.setChecked(False))
         self._region.drawn.connect(self.accept_region)
         events = opened.viewer.layers.events
-        events.inserted.connect(self._on_layers)
+        events.inserted.connect(self._on_inserted)
         events.removed.connect(self._on_layers)
         opened.images.shown.connect(self._on_layers)
+        opened.predicted.connect(self.refresh)
         opened.changed.connect(self._on_chosen)
         opened.closed.connect(self._shut_down)
         self.refresh()
@@ -95,8 +96,14 @@ class PredictionSection(Section):
         index = self.combo.currentIndex()
         return self._layers[index] if 0 <= index < len(self._layers) else None
 
-    def refresh(self) -> None:
-        """List the Labels layers that lie on the image shown."""
+    def refresh(self, newest: Labels | None = None) -> None:
+        """List the Labels layers that lie on the image shown.
+
+        Parameters
+        ----------
+        newest
+            A prediction that was just made, to be chosen; None: the one chosen stays.
+        """
         chosen, image = self.prediction, self._opened.images.shown_image
         self._layers = []
         if image is not None:
@@ -105,6 +112,7 @@ class PredictionSection(Section):
                     data = layer.data
                     if getattr(data, "shape", None) == image.reference.label_shape:
                         self._layers.append(layer)
+        chosen = newest if newest in self._layers else chosen
         self.combo.blockSignals(True)
         self.combo.clear()
         self.combo.addItems([layer.name for layer in self._layers])
@@ -234,6 +242,9 @@ class PredictionSection(Section):
             self._region.start(target, tool)
             self.notice.say("hint", _WHILE_DRAWING)
 
+    def _on_inserted(self, event: Any) -> None:
+        self.refresh(event.value if is_result(event.value) else None)
+
     def _on_layers(self, _event: Any = None) -> None:
         self.refresh()
 
@@ -266,7 +277,7 @@ class PredictionSection(Section):
     def _shut_down(self) -> None:
         self._stop_tools()
         events = self._opened.viewer.layers.events
-        events.inserted.disconnect(self._on_layers)
+        events.inserted.disconnect(self._on_inserted)
         events.removed.disconnect(self._on_layers)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from qtpy.QtWidgets import QFrame, QLabel, QVBoxLayout, QWidget
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QFrame, QLabel, QScrollArea, QVBoxLayout, QWidget
 
 from napari_swin_umamba.plugin.parts import Notice, WrappedLabel
 
@@ -10,6 +11,8 @@ __all__ = ["Section"]
 
 READ_ONLY = "The project is open to read only."
 """Why nothing can be changed."""
+_LAYOUT_TIME = 50
+"""Milliseconds after which what is shown anew has its place in the dock."""
 
 
 class Section(QWidget):
@@ -33,6 +36,11 @@ class Section(QWidget):
             self.heading.setIndent(0)
             self.rows.addWidget(self.heading)
         self.notice = Notice()
+        self._wanted: QWidget | None = None
+        self._look = QTimer(self)
+        self._look.setSingleShot(True)
+        self._look.setInterval(_LAYOUT_TIME)
+        self._look.timeout.connect(self._scroll_to_wanted)
 
     def add(self, widget: QWidget) -> QWidget:
         """Add a widget below what is there."""
@@ -44,3 +52,15 @@ class Section(QWidget):
         label = WrappedLabel(words)
         self.rows.addWidget(label)
         return label
+
+    def scroll_to(self, widget: QWidget) -> None:
+        """Scroll the dock to a widget that was just shown: it could lie below the window."""
+        self._wanted = widget
+        self._look.start()
+
+    def _scroll_to_wanted(self) -> None:
+        above = self.parentWidget()
+        while above is not None and not isinstance(above, QScrollArea):
+            above = above.parentWidget()
+        if above is not None and self._wanted is not None:
+            above.ensureWidgetVisible(self._wanted)

@@ -84,6 +84,7 @@ class TrainSection(Section):
             self._watch.set_live(self.progress.live_check.isChecked())
             self._watch.start(arguments)
             self.form.forget_start()
+            self.scroll_to(self.progress)
         except InputError as error:
             self._say("error", sentence(str(error)))
 

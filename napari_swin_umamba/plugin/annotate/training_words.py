@@ -33,8 +33,6 @@ def progress_words(state: TrainingState, stopping: bool = False) -> str:
         parts.append(f"{duration(left)} left")
     if state.steps:
         parts.append(f"step {state.step:,} of {state.steps:,}")
-    if state.losses:
-        parts.append(f"loss {state.losses[-1][1]:.3f}")
     if state.device:
-        parts.append(state.device)
+        parts.append({"cpu": "CPU", "cuda": "GPU", "mps": "GPU"}.get(state.device, state.device))
     return " · ".join(parts)

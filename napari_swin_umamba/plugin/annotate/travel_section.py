@@ -8,14 +8,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import QTimer, Signal
+from qtpy.QtCore import Signal
 from qtpy.QtGui import QGuiApplication
 from qtpy.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
     QProgressBar,
     QPushButton,
-    QScrollArea,
     QWidget,
 )
 
@@ -39,8 +38,6 @@ from napari_swin_umamba.project import Imported
 __all__ = ["TravelSection"]
 
 _STEPS = 1000
-_LAYOUT_TIME = 50
-"""Milliseconds after which a message has its place in the dock."""
 _FILTER = "Archives (*.zip)"
 _WRITE, _COPY = "Write it", "Copy the command"
 
@@ -104,10 +101,6 @@ class TravelSection(Section):
         self.status = self.text()
         self.add(self.notice)
         self.notice.remedy_clicked.connect(self._do_remedy)
-        self._look = QTimer(self)
-        self._look.setSingleShot(True)
-        self._look.setInterval(_LAYOUT_TIME)
-        self._look.timeout.connect(self._scroll_to_notice)
         self._runner = Runner(self)
         self._runner.progress.connect(self._show_progress)
         self._runner.delivered.connect(self._on_question)
@@ -177,14 +170,7 @@ class TravelSection(Section):
     def _say(self, kind: NoticeKind, text: str, details: str = "", remedy: str = "") -> None:
         """Show a message: this is the last section, so it could lie below the window."""
         self.notice.say(kind, text, details, remedy)
-        self._look.start()
-
-    def _scroll_to_notice(self) -> None:
-        above = self.parentWidget()
-        while above is not None and not isinstance(above, QScrollArea):
-            above = above.parentWidget()
-        if above is not None:
-            above.ensureWidgetVisible(self.notice)
+        self.scroll_to(self.notice)
 
     def _ask_where(self) -> None:
         folder = self._opened.project.folder.absolute()

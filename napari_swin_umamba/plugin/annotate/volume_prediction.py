@@ -113,6 +113,8 @@ class VolumePrediction(QObject):
                 continue
             if ours.get("image_id") == newest.metadata[METADATA_KEY].get("image_id"):
                 layer.visible = False
+        newest.visible = True  # it was hidden if it is of a model that was in use before
         painted = self._opened.annotation_layer()
         if painted is not None and painted in layers:
             layers.move(list(layers).index(newest), list(layers).index(painted))
+        self._opened.predicted.emit(newest)

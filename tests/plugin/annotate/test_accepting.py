@@ -18,6 +18,7 @@ pytest.importorskip("pytestqt")
 from napari_swin_umamba.plugin.annotate.accepting import Meaning, accepted
 from napari_swin_umamba.plugin.annotate.prediction_section import PredictionSection
 from napari_swin_umamba.plugin.annotate.regions import region_mask
+from napari_swin_umamba.plugin.result_layer import METADATA_KEY
 
 SHAPE = (6, 7)
 painted_planes = arrays(np.uint16, SHAPE, elements=st.integers(0, 4))
@@ -168,6 +169,23 @@ def test_classes_of_another_name_are_refused(project: Any, predicted: Any, viewe
     assert "left out: cat" in part.notice.text
     viewer.layers.remove(predicted)
     assert not part.slice_button.isVisibleTo(part)
+
+
+@pytest.mark.window
+def test_the_newest_prediction_is_chosen(viewer: Any, project: Any, predicted: Any) -> None:
+    part = section(project)
+    assert part.prediction == predicted
+    viewer.add_labels(predicted.data, name="drawn by somebody")
+    assert part.prediction == predicted
+    newest = viewer.add_labels(predicted.data, name="v2", metadata={METADATA_KEY: {}})
+    assert part.prediction == newest
+    live = {METADATA_KEY: {"live": True}}
+    viewer.add_labels(predicted.data, name="volume – live", metadata=live)
+    assert part.prediction == newest
+    part.combo.setCurrentIndex(part.combo.findText(predicted.name))
+    assert part.prediction == predicted
+    viewer.layers.remove(newest)
+    assert part.prediction == predicted
 
 
 @pytest.mark.window

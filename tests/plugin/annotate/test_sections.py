@@ -17,6 +17,7 @@ from napari_swin_umamba.plugin.annotate.class_editor import ClassEditor
 from napari_swin_umamba.plugin.annotate.classes_section import ClassesSection
 from napari_swin_umamba.plugin.annotate.images_section import ImagesSection
 from napari_swin_umamba.plugin.annotate.painted_section import PaintedSection
+from napari_swin_umamba.plugin.annotate.slice_list import SliceList
 from napari_swin_umamba.project import Project
 
 pytestmark = pytest.mark.window
@@ -45,6 +46,28 @@ def test_painted_slices_are_listed_and_jumped_to(
     painted.list.itemClicked.emit(painted.list.item(0))
     assert viewer.dims.current_step[0] == 1
     qtbot.waitUntil(lambda: painted.list.currentRow() == 0, timeout=2000)
+
+
+def test_the_list_of_slices_is_as_high_as_its_lines(qtbot: Any) -> None:
+    items = SliceList()
+    qtbot.addWidget(items)
+    items.resize(280, 100)
+    items.show()
+    heights = []
+    for number in (9, 22, 40, 400):
+        items.clear()
+        items.addItems([str(place) for place in range(number)])
+        items.fit_height()
+        heights.append(items.height())
+    line = items.sizeHintForRow(0) + 2 * items.spacing()
+    assert line < heights[0] < 2 * line
+    assert heights[1] == heights[0] + line
+    assert heights[2] == heights[3] == heights[0] + 2 * line
+    items.clear()
+    items.addItems([str(place) for place in range(22)])
+    items.fit_height()
+    items.resize(120, items.height())  # a narrower dock: more lines
+    assert items.height() == heights[2]
 
 
 def test_a_slice_is_said_to_be_complete(

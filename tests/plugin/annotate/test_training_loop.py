@@ -183,13 +183,18 @@ def test_a_short_loop(
     assert again.outcome == "too_little"
     verdict = person.sections.verdict
     assert "Too little to tell" in verdict.verdict.text()
-    assert person.predictions()[-1].name == "stack – leber ö v2"  # to look at, and choose
+    newest = person.predictions()[-1]
+    assert newest.name == "stack – leber ö v2"  # to look at, and choose
+    assert prediction.prediction == newest
+    assert (layer.visible, newest.visible) == (False, True)
     verdict.use_button.click()
     assert "v2 is this project’s model, as you chose" in verdict.verdict.text()
     assert not verdict.use_button.isVisibleTo(dock)
     verdict.back_button.click()
     assert "v1 is this project’s model" in verdict.verdict.text()
     qtbot.waitUntil(lambda: not person.sections.volume.running, timeout=60_000)
+    assert prediction.prediction == layer
+    assert (layer.visible, newest.visible) == (True, False)
 
     # Close and open again: all is there.
     folder = dock.opened.project.folder
