@@ -8,7 +8,7 @@
       skipped.json                 slices that are not to be suggested (skipped.py)
       models/                      every model that was trained, and which is current (models.py)
       runs/RUN/                    trainings that napari began
-      images/                      files that were copied into the project
+      images/                      files that were copied into the project (image_files.py)
       annotations/IMAGE/z00012.tif a painted slice (annotation.py)
       annotations/IMAGE/z00012.complete   what is unpainted there is background
       .locks/                      who works on the project (lock.py)
@@ -22,6 +22,7 @@ as it was after some earlier write. A reader needs no lock.
 
 from napari_swin_umamba.project.annotation import Annotation
 from napari_swin_umamba.project.comparison import ClassScore, Comparison
+from napari_swin_umamba.project.image_files import hash_file
 from napari_swin_umamba.project.job import settle_roles, write_job
 from napari_swin_umamba.project.job_opening import OpenedJob, job_in, unpack_job
 from napari_swin_umamba.project.job_plan import JobPlan, plan_job
@@ -33,7 +34,7 @@ from napari_swin_umamba.project.models import (
     ProjectModels,
 )
 from napari_swin_umamba.project.open_slices import OpenSlices, Slice, list_slices
-from napari_swin_umamba.project.project import Project, hash_file
+from napari_swin_umamba.project.project import Project
 from napari_swin_umamba.project.relabelling import relabel
 from napari_swin_umamba.project.result import write_result
 from napari_swin_umamba.project.result_import import Imported, import_result

@@ -38,8 +38,7 @@ from napari_swin_umamba.project.manifests import (
     program_version,
 )
 from napari_swin_umamba.project.models import ProjectModels
-from napari_swin_umamba.project.project import PROJECT_FILE
-from napari_swin_umamba.project.settings import settings_text
+from napari_swin_umamba.project.settings_file import PROJECT_FILE, settings_text
 
 __all__ = ["settle_roles", "write_job"]
 

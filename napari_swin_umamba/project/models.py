@@ -24,9 +24,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from napari_swin_umamba.errors import InputError
 from napari_swin_umamba.files import atomic_path
 from napari_swin_umamba.project.comparison import Comparison
+from napari_swin_umamba.project.image_files import hash_file
 from napari_swin_umamba.project.json_file import now, read_json, write_json
 from napari_swin_umamba.project.lock import FolderLock
-from napari_swin_umamba.project.project import hash_file
 
 __all__ = ["Choice", "JudgedBeside", "ModelList", "ModelRecord", "ProjectModels"]
 

@@ -2,56 +2,34 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import re
 import secrets
-import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from napari_swin_umamba.errors import InputError
-from napari_swin_umamba.files import as_path, atomic_path
+from napari_swin_umamba.files import as_path
 from napari_swin_umamba.project.annotation import Annotation
+from napari_swin_umamba.project.image_files import (
+    find_file,
+    hash_file,
+    refer_to_file,
+    refer_to_image,
+)
 from napari_swin_umamba.project.roles import Roles
 from napari_swin_umamba.project.settings import (
     FIRST_CLASS,
-    FileReference,
     ImageReference,
     ProjectClass,
     Settings,
-    read_settings,
-    settings_text,
 )
+from napari_swin_umamba.project.settings_file import PROJECT_FILE, SettingsFile, complaint
 
 if TYPE_CHECKING:
     from napari_swin_umamba.images import Image
 
-__all__ = ["PROJECT_FILE", "Project", "hash_file"]
-
-PROJECT_FILE = "project.yaml"
-_BLOCK = 1 << 20
-
-
-def hash_file(path: Path) -> str:
-    """SHA-256 of a file's content, in hexadecimal.
-
-    Raises
-    ------
-    InputError
-        It cannot be read.
-    """
-    total = hashlib.sha256()
-    try:
-        with path.open("rb") as file:
-            while block := file.read(_BLOCK):
-                total.update(block)
-    except FileNotFoundError as error:
-        raise InputError(f"no such file: {path}") from error
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
-    return total.hexdigest()
+__all__ = ["Project"]
 
 
 class Project:
@@ -65,16 +43,13 @@ class Project:
     ----------
     folder
         The project's folder.
-    settings
-        Content of its ``project.yaml``.
-    text
-        The same as it stands in the file.
+    file
+        Its ``project.yaml``.
     """
 
-    def __init__(self, folder: Path, settings: Settings, text: str) -> None:
+    def __init__(self, folder: Path, file: SettingsFile) -> None:
         self.folder = folder
-        self.settings = settings
-        self._text = text
+        self._file = file
 
     @classmethod
     def create(
@@ -124,10 +99,10 @@ class Project:
         except InputError:
             raise
         except ValueError as error:  # pydantic's
-            raise InputError(f"class names {list(names)}: {_reason(error)}") from error
-        project = cls(path, settings, "")
-        project._write(settings)
-        return project
+            raise InputError(f"class names {list(names)}: {complaint(error)}") from error
+        file = SettingsFile(path / PROJECT_FILE, settings)
+        file.write(settings)
+        return cls(path, file)
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str]) -> Project:
@@ -145,16 +120,17 @@ class Project:
         """
         path = as_path(folder)
         path = path.parent if path.name == PROJECT_FILE else path
-        file = path / PROJECT_FILE
-        text = _read_text(file)
-        if text is None:
-            raise InputError(f"{path} holds no {PROJECT_FILE}: it is no annotation project")
-        return cls(path, read_settings(file, text), text)
+        return cls(path, SettingsFile.read(path / PROJECT_FILE))
 
     @staticmethod
     def is_project(folder: Path) -> bool:
         """Whether a folder holds a ``project.yaml``."""
         return (folder / PROJECT_FILE).is_file()
+
+    @property
+    def settings(self) -> Settings:
+        """What ``project.yaml`` holds."""
+        return self._file.settings
 
     @property
     def images(self) -> tuple[ImageReference, ...]:
@@ -221,31 +197,8 @@ class Project:
         InputError
             A file cannot be read or copied, or the image is in the project already.
         """
-        first = Path(files[0])
-        spatial = [axis for axis in image.axes if axis in "ZYX"]
-        if slice_axis is None and len(spatial) == 3:
-            slice_axis = "Z"
-        hashes = [hash_file(Path(file)) for file in files]
-        for known in self.images:
-            if [file.sha256 for file in known.files] == hashes:
-                raise InputError(f"{first} is in the project already, as '{known.name}'")
-        name = name or _stem(first)
-        image_id = self._new_id(name, hashes[0])
-        references = tuple(
-            self._reference(Path(file), digest, image_id if copy else None)
-            for file, digest in zip(files, hashes, strict=True)
-        )
-        added = ImageReference(
-            id=image_id,
-            name=name,
-            files=references,
-            axes=image.axes,
-            shape=image.array.shape,
-            slice_axis=slice_axis,
-            spacing=image.spacing,
-            unit=image.unit,
-        )
-        self._write(self._changed(images=(*self.images, added)))
+        added = refer_to_image(self.folder, self.images, files, image, name, slice_axis, copy)
+        self._file.change(images=(*self.images, added))
         return added
 
     def add_class(self, name: str, color: str = "") -> ProjectClass:
@@ -260,8 +213,8 @@ class Project:
         try:
             added = ProjectClass(id=number, name=name, color=color)
         except ValueError as error:
-            raise InputError(f"class '{name}': {_reason(error)}") from error
-        self._write(self._changed(classes=(*self.classes, added), next_class_id=number + 1))
+            raise InputError(f"class '{name}': {complaint(error)}") from error
+        self._file.change(classes=(*self.classes, added), next_class_id=number + 1)
         return added
 
     def replace_settings(self, settings: Settings) -> None:
@@ -280,7 +233,7 @@ class Project:
             They are not consistent, or the file was changed by another program.
         """
         number = max(settings.next_class_id, self.settings.next_class_id)
-        self._write(self._changed(settings, next_class_id=number))
+        self._file.change(settings, next_class_id=number)
 
     def find_files(self, image_id: str, search: Iterable[Path] = ()) -> tuple[Path, ...]:
         """Find the files of an image: where they were, or under their name in other folders.
@@ -301,7 +254,7 @@ class Project:
             A file is nowhere.
         """
         image = self.image(image_id)
-        return tuple(self._find(file, image, search) for file in image.files)
+        return tuple(find_file(self.folder, file, image.name, search) for file in image.files)
 
     def changed_files(self, image_id: str) -> tuple[Path, ...]:
         """Files of an image whose content is not what it was when the image was added.
@@ -330,12 +283,12 @@ class Project:
         image = self.image(image_id)
         found = self.find_files(image_id, search)
         files = tuple(
-            self._reference(path, file.sha256, None)
+            refer_to_file(self.folder, path, file.sha256)
             for path, file in zip(found, image.files, strict=True)
         )
         moved = image.model_copy(update={"files": files})
         images = tuple(moved if known.id == image_id else known for known in self.images)
-        self._write(self._changed(images=images))
+        self._file.change(images=images)
         return moved
 
     def clean_up(self) -> None:
@@ -344,86 +297,3 @@ class Project:
             path.unlink(missing_ok=True)
         for image in self.images:
             self.annotation(image.id).clean_up()
-
-    def _changed(self, base: Settings | None = None, **fields: object) -> Settings:
-        """Settings with other fields, checked as a whole."""
-        data = {**(base or self.settings).model_dump(), **fields}
-        try:
-            return Settings.model_validate(data)
-        except ValueError as error:
-            raise InputError(f"{self.folder / PROJECT_FILE}: {_reason(error)}") from error
-
-    def _write(self, settings: Settings) -> None:
-        file = self.folder / PROJECT_FILE
-        if (_read_text(file) or "") != self._text:
-            raise InputError(
-                f"{file} was changed by another program; open the project anew before changing it"
-            )
-        text = settings_text(settings)
-        with atomic_path(file, overwrite=True) as temporary:
-            temporary.write_bytes(text.encode())
-        self.settings, self._text = settings, text
-
-    def _new_id(self, name: str, digest: str) -> str:
-        """A name that is one on every system, and unlike all others."""
-        plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40] or "image"
-        wanted, count = f"{plain}-{digest[:6]}", 1
-        while any(image.id == wanted for image in self.images):
-            count += 1
-            wanted = f"{plain}-{digest[:6]}-{count}"
-        return wanted
-
-    def _reference(self, path: Path, digest: str, copy_as: str | None) -> FileReference:
-        if copy_as is not None:
-            target = self.folder / "images" / f"{copy_as}-{path.name}"
-            with atomic_path(target, overwrite=True) as temporary:
-                shutil.copyfile(path, temporary)
-            path = target
-        path = path.absolute()
-        inside = path.is_relative_to(self.folder.absolute())
-        kept = path.relative_to(self.folder.absolute()) if inside else path
-        return FileReference(path=kept.as_posix(), sha256=digest, size=path.stat().st_size)
-
-    def _find(self, file: FileReference, image: ImageReference, search: Iterable[Path]) -> Path:
-        wanted = Path(file.path)
-        home = self.folder / wanted if file.inside else wanted
-        if home.is_file():
-            return home
-        for folder in (self.folder / "images", self.folder, self.folder.parent, *search):
-            other = folder / wanted.name
-            if (
-                other.is_file()
-                and other.stat().st_size == file.size
-                and hash_file(other) == file.sha256
-            ):
-                return other
-        raise InputError(
-            f"the file {home} of image '{image.name}' is not there any more; put it back, or say "
-            "in which folder it is now"
-        )
-
-
-def _stem(path: Path) -> str:
-    from napari_swin_umamba.images import stem_of
-
-    return stem_of(path)
-
-
-def _reason(error: ValueError) -> str:
-    """The first complaint of pydantic in one line."""
-    from pydantic import ValidationError
-
-    if isinstance(error, ValidationError):
-        return str(error.errors(include_url=False)[0]["msg"]).removeprefix("Value error, ")
-    return str(error)
-
-
-def _read_text(path: Path) -> str | None:
-    try:
-        return path.read_bytes().decode("utf-8")
-    except FileNotFoundError:
-        return None
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not text, it may be damaged") from error
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from napari_swin_umamba.errors import InputError
+from napari_swin_umamba.project.image_files import hash_file
 from napari_swin_umamba.project.manifests import ResultManifest
-from napari_swin_umamba.project.project import Project, hash_file
+from napari_swin_umamba.project.project import Project
 from napari_swin_umamba.project.result import MODEL
 
 __all__ = ["ReadTraining", "changes_since", "check_classes", "check_model", "check_project"]

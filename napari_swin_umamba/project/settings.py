@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from napari_swin_umamba.errors import InputError, shown
 from napari_swin_umamba.plan import default_color
 
 __all__ = [
@@ -20,8 +19,6 @@ __all__ = [
     "ImageReference",
     "ProjectClass",
     "Settings",
-    "read_settings",
-    "settings_text",
 ]
 
 FORMAT = 1
@@ -30,7 +27,6 @@ UNLABELLED, BACKGROUND, FIRST_CLASS = 0, 1, 2
 """Values of annotations. From :data:`FIRST_CLASS` on: ids of classes, or numbers of objects."""
 
 _AXES = "TCZYX"
-_HEADING = "# An annotation project of napari-swin-umamba. Ids of classes never change.\n"
 
 
 class _Strict(BaseModel):
@@ -173,54 +169,3 @@ class Settings(_Strict):
         if self.kind == "instances" and len(self.classes) != 1:
             raise ValueError("a project whose annotations number objects has exactly one class")
         return self
-
-
-def settings_text(settings: Settings) -> str:
-    """Return settings as YAML."""
-    import yaml
-
-    data = settings.model_dump(mode="json")
-    return _HEADING + yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100)
-
-
-def read_settings(path: Path, text: str) -> Settings:
-    """Read ``project.yaml``.
-
-    Parameters
-    ----------
-    path
-        For messages.
-    text
-        Its content.
-
-    Raises
-    ------
-    InputError
-        It is no YAML, of a newer version, or a field is missing, unknown or wrong.
-    """
-    import yaml
-
-    try:
-        data = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: dates, numbers
-        reason = " ".join(str(error).split())
-        raise InputError(f"{path} is not YAML, it may be damaged: {shown(reason, 200)}") from error
-    if not isinstance(data, dict):
-        raise InputError(f"{path} does not hold a project: {shown(data)}")
-    version = data.get("format")
-    if isinstance(version, int) and version > FORMAT:
-        raise InputError(
-            f"{path} has format {version}, made by a newer version of napari-swin-umamba, which "
-            f"this one (format {FORMAT}) cannot read; update it"
-        )
-    if version != FORMAT:
-        raise InputError(f"{path} does not hold a project: its format is {shown(version)}, not 1")
-    try:
-        return Settings.model_validate(data)
-    except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in problem["loc"]) or "as a whole"
-        message = problem["msg"].removeprefix("Value error, ")
-        raise InputError(
-            f"{path}, {place}: {message} (received {shown(problem['input'])})"
-        ) from error
