@@ -16,7 +16,7 @@ from napari_swin_umamba.checkpoints.weights import PUBLISHED
 from swin_umamba_training.cli import app
 from swin_umamba_training.config import make_config
 from swin_umamba_training.dataset import scan_dataset
-from swin_umamba_training.planning import prepare_start
+from swin_umamba_training.start import prepare_start
 
 FILE = "vssmtiny_dp01_ckpt_epoch_292.pth"
 

@@ -9,7 +9,7 @@ from swin_umamba_training.config import TrainConfig
 from swin_umamba_training.data.preparing import describe_data
 from swin_umamba_training.data.splitting import Parts
 from swin_umamba_training.dataset import Dataset
-from swin_umamba_training.planning import Start
+from swin_umamba_training.start import Start
 
 __all__ = ["describe_model"]
 

@@ -13,9 +13,10 @@ from napari_swin_umamba.plan import Plan
 from swin_umamba_training.config import EXECUTION_FIELDS, TrainConfig, make_config
 from swin_umamba_training.data.splitting import Parts
 from swin_umamba_training.dataset import Dataset
-from swin_umamba_training.planning import Start, make_plan
+from swin_umamba_training.planning import make_plan
 from swin_umamba_training.project_classes import Aligned
 from swin_umamba_training.run_folder import RunFolder
+from swin_umamba_training.start import Start
 
 __all__ = ["resumed_config", "resumed_start"]
 

@@ -17,7 +17,7 @@ from swin_umamba_training.data.splitting import Parts
 from swin_umamba_training.dataset import Dataset
 from swin_umamba_training.describing import describe_model
 from swin_umamba_training.module import SegmentationModule, TrainingDiverged
-from swin_umamba_training.planning import Start, class_ids
+from swin_umamba_training.output_classes import class_ids
 from swin_umamba_training.provenance import describe_environment
 from swin_umamba_training.ranks import broadcast, is_main_process
 from swin_umamba_training.recorder import RunRecorder
@@ -25,6 +25,7 @@ from swin_umamba_training.rehearsal import time_steps, time_validation
 from swin_umamba_training.report import Provenance
 from swin_umamba_training.run_folder import RunFolder
 from swin_umamba_training.sampling import patch_loader
+from swin_umamba_training.start import Start
 from swin_umamba_training.validation import ValidationScores, validate
 
 __all__ = ["TrainingRun"]

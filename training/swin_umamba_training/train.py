@@ -23,12 +23,13 @@ from swin_umamba_training.data.preparing import choose_parts, with_batch, with_o
 from swin_umamba_training.dataset import check_objects, scan_dataset
 from swin_umamba_training.events import EventLog, OnEvent
 from swin_umamba_training.jobs import send_back
-from swin_umamba_training.planning import check_architecture, prepare_start
+from swin_umamba_training.planning import check_architecture
 from swin_umamba_training.ranks import is_main_process
 from swin_umamba_training.recipe_files import recipe_to_yaml
 from swin_umamba_training.resuming import resumed_config, resumed_start
 from swin_umamba_training.run_folder import RunFolder
 from swin_umamba_training.session import TrainingRun
+from swin_umamba_training.start import prepare_start
 
 __all__ = ["TrainResult", "train"]
 

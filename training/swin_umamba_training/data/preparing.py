@@ -15,7 +15,7 @@ from swin_umamba_training.data.fingerprint import default_batch
 from swin_umamba_training.data.samples import Sample
 from swin_umamba_training.data.splitting import Parts, split, split_by_roles, split_folds
 from swin_umamba_training.dataset import Dataset
-from swin_umamba_training.planning import class_ids
+from swin_umamba_training.output_classes import class_ids
 
 __all__ = ["choose_parts", "describe_data", "name_spans", "with_batch", "with_orientation"]
 
