@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import ExitStack
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -18,11 +16,43 @@ from swin_umamba_training.cli.shared import (
     DeviceOption,
     JsonOption,
     console,
-    output_path,
     print_json,
     print_line,
     report_error,
     user_errors,
+)
+from swin_umamba_training.cli.train_options import (
+    ArchOption,
+    BatchOption,
+    ClassNamesOption,
+    DatasetArgument,
+    DevicesOption,
+    FoldCountOption,
+    FoldOption,
+    IgnoreOption,
+    InitOption,
+    InstancesOption,
+    LearningRateOption,
+    MinutesOption,
+    NodesOption,
+    NormalizationOption,
+    OverwriteOption,
+    PatchOption,
+    PlaneOption,
+    RecipeOption,
+    ResumeOption,
+    RunOption,
+    SeedOption,
+    SetOption,
+    SpacingOption,
+    StepsOption,
+    ValidateEveryOption,
+    ValidationFractionOption,
+    ValidationOption,
+    WorkersOption,
+    parse_names,
+    parse_patch,
+    parse_spacing,
 )
 from swin_umamba_training.cli.train_progress import TrainingProgress
 
@@ -71,139 +101,36 @@ config.json, events.jsonl and last.ckpt. A file named stop in it ends the run.
 @user_errors
 def train(
     context: typer.Context,
-    dataset: Annotated[
-        Path,
-        typer.Argument(
-            help="images/ and masks/, a nnU-Net raw folder, an annotation project, or a job (.zip)."
-        ),
-    ],
-    run: Annotated[
-        Path,
-        typer.Option(
-            *("--output", "-o"),
-            metavar="RUN",
-            parser=output_path,
-            help="Folder for the model and curves.",
-        ),
-    ],
-    arch: Annotated[
-        str | None,
-        typer.Option(
-            help="Network: swin-umamba, swin-umamba-d, or small ones, swin-umamba-tiny and "
-            "swin-umamba-d-tiny; to compare with: "
-            "dynunet, dynunet-tiny, segresnet. Default: that of --init, or swin-umamba-d."
-        ),
-    ] = None,
-    init: Annotated[
-        str,
-        typer.Option(
-            metavar="imagenet|none|project|MODEL",
-            help="Start weights: imagenet, none, project (its current model), a bundled model's "
-            "name, or a .safetensors file.",
-        ),
-    ] = "none",
+    dataset: DatasetArgument,
+    run: RunOption,
+    arch: ArchOption = None,
+    init: InitOption = "none",
     accept_hash: AcceptHashOption = False,
-    recipe: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME|FILE",
-            help="How to train: paper, finetune, quick, or a YAML file. Default: quick, or "
-            "finetune with --init.",
-        ),
-    ] = None,
-    changes: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="FIELD=VALUE", help="Change a field of the recipe."),
-    ] = None,
-    steps: Annotated[
-        int | None,
-        typer.Option(help="Optimiser steps. Default: the recipe's, or from --minutes."),
-    ] = None,
-    minutes: Annotated[
-        float | None, typer.Option(help="Train for so long: as many steps as fit into it.")
-    ] = None,
-    patch: Annotated[
-        str | None,
-        typer.Option(
-            metavar="SIZE|HxW", help="Patch in pixels, multiples of 32. Default: up to 256."
-        ),
-    ] = None,
-    batch: Annotated[
-        int | None,
-        typer.Option(
-            help="Patches in a step, over all devices. Default: the recipe's, else "
-            "2 to 16, by the patch."
-        ),
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Same seed, same model (on one machine).")] = 0,
-    instances: Annotated[
-        bool | None,
-        typer.Option(
-            "--instances/--semantic",
-            help="Masks number objects, or hold classes. Default: seen from the masks.",
-            show_default=False,
-        ),
-    ] = None,
-    class_names: Annotated[
-        str | None,
-        typer.Option(metavar="A,B,...", help="Names of the foreground classes, by value."),
-    ] = None,
-    normalization: Annotated[
-        str,
-        typer.Option(
-            help="Of intensities: percentile, zscore, ct, rgb_to_01 or none; auto: ct for "
-            "channels named CT, else percentile."
-        ),
-    ] = "auto",
-    plane: Annotated[
-        str | None,
-        typer.Option(help="Axis volumes are cut along: Z, Y or X. Default: the coarsest."),
-    ] = None,
-    spacing: Annotated[
-        str | None,
-        typer.Option(
-            metavar="SIZE|ROWxCOLUMN", help="Pixel size to resample to. Default: as they are."
-        ),
-    ] = None,
-    ignore: Annotated[
-        int | None, typer.Option(help="Masks in masks/: value of pixels that nobody labelled.")
-    ] = None,
-    val: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME|LIST.txt",
-            help="Validation image or CASE:FIRST-LAST slice (repeatable), or a text file of "
-            "names. Default: drawn.",
-        ),
-    ] = None,
-    val_fraction: Annotated[
-        float, typer.Option(help="Share of images drawn for validation; 0 for none.")
-    ] = 0.2,
-    fold: Annotated[
-        int | None, typer.Option(help="Cross-validation: the part held out, 0 to --folds minus 1.")
-    ] = None,
-    folds: Annotated[int, typer.Option(help="Cross-validation: number of parts.")] = 5,
-    val_every: Annotated[
-        int | None, typer.Option(help="Steps between validations. Default: a tenth of the run.")
-    ] = None,
-    learning_rate: Annotated[
-        float | None,
-        typer.Option(help="Peak of the schedule. Default: 1e-4 with --init, else 5e-4 or 1e-3."),
-    ] = None,
-    workers: Annotated[
-        int, typer.Option(help="Processes that prepare patches; the result is the same.")
-    ] = 0,
+    recipe: RecipeOption = None,
+    changes: SetOption = None,
+    steps: StepsOption = None,
+    minutes: MinutesOption = None,
+    patch: PatchOption = None,
+    batch: BatchOption = None,
+    seed: SeedOption = 0,
+    instances: InstancesOption = None,
+    class_names: ClassNamesOption = None,
+    normalization: NormalizationOption = "auto",
+    plane: PlaneOption = None,
+    spacing: SpacingOption = None,
+    ignore: IgnoreOption = None,
+    val: ValidationOption = None,
+    val_fraction: ValidationFractionOption = 0.2,
+    fold: FoldOption = None,
+    folds: FoldCountOption = 5,
+    val_every: ValidateEveryOption = None,
+    learning_rate: LearningRateOption = None,
+    workers: WorkersOption = 0,
     device: DeviceOption = "auto",
-    devices: Annotated[int, typer.Option(help="GPUs of this computer to train on.")] = 1,
-    nodes: Annotated[
-        int, typer.Option(help="Computers; start the same command on each (SLURM, torchrun).")
-    ] = 1,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the run in RUN, exactly as it was begun.")
-    ] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the run that RUN holds.")
-    ] = False,
+    devices: DevicesOption = 1,
+    nodes: NodesOption = 1,
+    resume: ResumeOption = False,
+    overwrite: OverwriteOption = False,
     json: JsonOption = False,
 ) -> None:
     """Train a model on annotated images or volumes."""
@@ -243,18 +170,16 @@ def train(
             accept_hash=accept_hash,
             steps=steps,
             minutes=minutes,
-            patch=_parse_patch(patch),
+            patch=parse_patch(patch),
             batch=batch,
             seed=seed,
             instances=instances,
-            class_names=tuple(
-                name.strip() for name in (class_names or "").split(",") if name.strip()
-            ),
+            class_names=parse_names(class_names),
             normalization=normalization,
             val=tuple(val or ()),
             val_fraction=val_fraction,
             plane=plane.upper() if plane else None,
-            spacing=_parse_spacing(spacing),
+            spacing=parse_spacing(spacing),
             ignore=ignore,
             fold=fold,
             folds=folds,
@@ -310,23 +235,3 @@ def _refuse_changes(context: typer.Context) -> None:
 def _is_given(context: typer.Context, name: str) -> bool:
     source = context.get_parameter_source(name)
     return source is not None and source.name == "COMMANDLINE"
-
-
-def _parse_spacing(text: str | None) -> tuple[float, float] | None:
-    if text is None:
-        return None
-    try:
-        row, _, column = text.lower().partition("x")
-        return float(row), float(column or row)
-    except ValueError as error:
-        raise InputError(f"--spacing: give one number or ROWxCOLUMN, not '{text}'") from error
-
-
-def _parse_patch(text: str | None) -> tuple[int, int] | None:
-    if text is None:
-        return None
-    sizes = re.fullmatch(r"\s*([0-9]{1,9})\s*(?:[xX]\s*([0-9]{1,9})\s*)?", text)
-    if sizes is None:
-        raise InputError(f"--patch: give one number or HEIGHTxWIDTH, not '{text}'")
-    height, width = sizes.groups()
-    return int(height), int(width or height)
