@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from napari.layers import Image
 
 from napari_swin_umamba.plan import Plan
-from napari_swin_umamba.plugin.job import SegmentTask
+from napari_swin_umamba.plugin.job_messages import SegmentTask
 from napari_swin_umamba.plugin.provenance import describe_settings
 from napari_swin_umamba.plugin.reruns import may_write, newest_result, origin, run_of
 from napari_swin_umamba.plugin.result_layer import label_dtype, place_result, slice_key

@@ -8,7 +8,7 @@ import numpy as np
 from napari.layers import Image, Labels
 from napari.utils.colormaps import DirectLabelColormap
 
-from napari_swin_umamba.plugin.job import Begun
+from napari_swin_umamba.plugin.job_messages import Begun
 from napari_swin_umamba.plugin.result_layer import (
     METADATA_KEY,
     class_colors,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Image, Labels
 
-from napari_swin_umamba.plugin.job import Begun, SegmentedSlice, SegmentTask
+from napari_swin_umamba.plugin.job_messages import Begun, SegmentedSlice, SegmentTask
 from napari_swin_umamba.plugin.numbering import Beside, FreeNumbers
 from napari_swin_umamba.plugin.probabilities import probability_of, show_probability_layers
 from napari_swin_umamba.plugin.reruns import (

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 from napari.layers import Image, Labels
 
 from napari_swin_umamba.errors import InputError
-from napari_swin_umamba.plugin.job import (
+from napari_swin_umamba.plugin.job import run_segmentation
+from napari_swin_umamba.plugin.job_messages import (
     AskBeside,
     Begun,
     Checked,
     SegmentedSlice,
     SegmentTask,
     TakeOut,
-    run_segmentation,
 )
 from napari_swin_umamba.plugin.layer_view import Window, view_of_layer
 from napari_swin_umamba.plugin.loaded_model import LoadedModel

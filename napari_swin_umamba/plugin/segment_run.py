@@ -10,7 +10,8 @@ from napari.layers import Image, Labels
 from qtpy.QtCore import QObject, Signal
 
 from napari_swin_umamba.plan import Plan
-from napari_swin_umamba.plugin.job import (
+from napari_swin_umamba.plugin.job import run_segmentation
+from napari_swin_umamba.plugin.job_messages import (
     AskBeside,
     Begun,
     Checked,
@@ -18,7 +19,6 @@ from napari_swin_umamba.plugin.job import (
     SegmentTask,
     Summary,
     TakeOut,
-    run_segmentation,
 )
 from napari_swin_umamba.plugin.loaded_model import LoadedModel
 from napari_swin_umamba.plugin.results import ResultWriter

@@ -13,7 +13,7 @@ from napari_swin_umamba.plugin.folder_dialog import FolderDialog
 from napari_swin_umamba.plugin.folder_job import FolderTask
 from napari_swin_umamba.plugin.folder_run import FolderRun
 from napari_swin_umamba.plugin.follower import Follower
-from napari_swin_umamba.plugin.job import Begun, SegmentTask
+from napari_swin_umamba.plugin.job_messages import Begun, SegmentTask
 from napari_swin_umamba.plugin.layer_queue import LayerQueue
 from napari_swin_umamba.plugin.layer_view import Window
 from napari_swin_umamba.plugin.measuring import Measured, Measurer

@@ -14,13 +14,8 @@ pytest.importorskip("napari")
 from napari.components import ViewerModel
 
 from napari_swin_umamba.errors import Cancelled, InputError
-from napari_swin_umamba.plugin.job import (
-    Begun,
-    SegmentedSlice,
-    SegmentTask,
-    Summary,
-    run_segmentation,
-)
+from napari_swin_umamba.plugin.job import run_segmentation
+from napari_swin_umamba.plugin.job_messages import Begun, SegmentedSlice, SegmentTask, Summary
 from napari_swin_umamba.plugin.layer_view import view_of_layer
 from napari_swin_umamba.plugin.loaded_model import LoadedModel
 from napari_swin_umamba.plugin.options import SegmentOptions

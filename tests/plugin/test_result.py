@@ -16,7 +16,7 @@ from napari.components import ViewerModel
 from napari.layers import Image, Labels
 
 from napari_swin_umamba.plan import Plan
-from napari_swin_umamba.plugin.job import Begun, SegmentedSlice, SegmentTask
+from napari_swin_umamba.plugin.job_messages import Begun, SegmentedSlice, SegmentTask
 from napari_swin_umamba.plugin.layer_view import data_to_world, view_of_layer
 from napari_swin_umamba.plugin.numbering import (
     FreeNumbers,

@@ -20,7 +20,8 @@ from napari_swin_umamba import Cancelled, segment
 from napari_swin_umamba.images import read_image
 from napari_swin_umamba.plan import VolumePlan
 from napari_swin_umamba.plugin.image_layer import layer_of_image
-from napari_swin_umamba.plugin.job import SegmentedSlice, SegmentTask, run_segmentation
+from napari_swin_umamba.plugin.job import run_segmentation
+from napari_swin_umamba.plugin.job_messages import SegmentedSlice, SegmentTask
 from napari_swin_umamba.plugin.layer_view import view_of_layer
 from napari_swin_umamba.plugin.loaded_model import LoadedModel
 from napari_swin_umamba.plugin.model_list import file_stamp, list_models, read_choice

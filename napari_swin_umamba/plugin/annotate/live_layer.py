@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Image, Labels
 
-from napari_swin_umamba.plugin.job import Begun, SegmentedSlice, SegmentTask
+from napari_swin_umamba.plugin.job_messages import Begun, SegmentedSlice, SegmentTask
 from napari_swin_umamba.plugin.reruns import digest, may_write, note_written
 from napari_swin_umamba.plugin.result_layer import (
     METADATA_KEY,

@@ -12,13 +12,13 @@ from napari_swin_umamba.plugin.annotate.live_layer import LiveLayer
 from napari_swin_umamba.plugin.annotate.open_project import OpenProject
 from napari_swin_umamba.plugin.annotate.prediction_task import prediction_task
 from napari_swin_umamba.plugin.annotate.training_watch import TrainingWatch
-from napari_swin_umamba.plugin.job import (
+from napari_swin_umamba.plugin.job import run_segmentation
+from napari_swin_umamba.plugin.job_messages import (
     AskBeside,
     Begun,
     SegmentedSlice,
     SegmentTask,
     TakeOut,
-    run_segmentation,
 )
 from napari_swin_umamba.plugin.loaded_model import LoadedModel
 from napari_swin_umamba.plugin.runner import Runner

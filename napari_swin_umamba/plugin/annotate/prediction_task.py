@@ -9,7 +9,7 @@ from napari.layers import Image
 
 from napari_swin_umamba.errors import InputError
 from napari_swin_umamba.plan import Plan
-from napari_swin_umamba.plugin.job import SegmentTask
+from napari_swin_umamba.plugin.job_messages import SegmentTask
 from napari_swin_umamba.plugin.layer_view import view_of_layer
 from napari_swin_umamba.plugin.options import SegmentOptions
 from napari_swin_umamba.plugin.reading import read_layer, why_no_preview, why_not

@@ -11,7 +11,7 @@ from qtpy.QtCore import QObject, Signal
 from napari_swin_umamba.errors import InputError
 from napari_swin_umamba.plugin.annotate.open_project import OpenProject
 from napari_swin_umamba.plugin.annotate.prediction_task import prediction_task
-from napari_swin_umamba.plugin.job import Begun
+from napari_swin_umamba.plugin.job_messages import Begun
 from napari_swin_umamba.plugin.result_layer import METADATA_KEY
 from napari_swin_umamba.plugin.segment_run import RunEnd, SegmentRun
 from napari_swin_umamba.plugin.worker import Progress
