@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from napari.layers import Image, Labels
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, Signal
 
 from napari_swin_umamba.errors import InputError
 from napari_swin_umamba.plugin.annotate.annotation_layer import AnnotationLayer
-from napari_swin_umamba.plugin.annotate.autosave import Autosave
 from napari_swin_umamba.plugin.annotate.looks import apply_classes
 from napari_swin_umamba.plugin.annotate.open_images import OpenImages
-from napari_swin_umamba.plugin.annotate.session import (
-    Session,
-    View,
-    restore_transform,
-    transform_of,
-)
+from napari_swin_umamba.plugin.annotate.place_keeper import PlaceKeeper
+from napari_swin_umamba.plugin.annotate.session import Session
+from napari_swin_umamba.plugin.annotate.stroke_saving import StrokeSaving
 from napari_swin_umamba.plugin.annotate.touched import slice_index
 from napari_swin_umamba.plugin.layer_view import view_of_layer
 from napari_swin_umamba.project import FIRST_CLASS, FolderLock, LockedError, Project, Settings
@@ -32,13 +26,6 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
 __all__ = ["OpenProject", "take_lock"]
-
-_NEWS_INTERVAL = 100
-"""Milliseconds between two questions whether a slice is on disk."""
-_LOOKS_INTERVAL = 300
-"""Milliseconds after which a slice that was drawn anew is compared with its file."""
-_SESSION_INTERVAL = 1000
-"""Milliseconds between two notes of where the person is."""
 
 
 def take_lock(folder: Path) -> tuple[FolderLock | None, str]:
@@ -96,17 +83,14 @@ class OpenProject(QObject):
         self.viewer, self.project = viewer, project
         self.why_read_only = why_read_only
         self._lock = lock
-        self._autosave = Autosave()
-        self.session = Session.read(project.folder)
+        self.strokes = StrokeSaving(self, self.read_only, self._shown_slice)
+        self.strokes.saved.connect(self.annotated)
+        self.strokes.told.connect(self.saving)
+        self.strokes.misfit.connect(self.misfit)
         self.images = OpenImages(
-            viewer, project, self._on_change, self.read_only, self._autosave.flush
+            viewer, project, self.strokes.note, self.read_only, self.strokes.write_waiting
         )
-        self._problem = ""
-        self._news = _timer(self, _NEWS_INTERVAL, self._tell_news, repeat=True)
-        self._look = _timer(self, _LOOKS_INTERVAL, self._save_shown)
-        self._note = _timer(self, _SESSION_INTERVAL, self.save_session)
-        self.images.shown.connect(self._on_shown)
-        viewer.dims.events.connect(self._on_dims)
+        self._place = PlaceKeeper(viewer, project.folder, self.images, self.strokes, self.read_only)
         if not self.read_only:
             with suppress(OSError, InputError):
                 project.clean_up()
@@ -120,6 +104,15 @@ class OpenProject(QObject):
     def name(self) -> str:
         """Name of the project's folder."""
         return self.project.folder.absolute().name
+
+    @property
+    def session(self) -> Session:
+        """Where the person was, and is."""
+        return self._place.session
+
+    def save_session(self) -> None:
+        """Remember where the person is."""
+        self._place.keep()
 
     def image_layer(self, image_id: str) -> Image | None:
         """The layer that shows an image, if it is open in the viewer."""
@@ -203,16 +196,8 @@ class OpenProject(QObject):
         InputError
             The disk refuses; what was painted stays in memory and is tried again.
         """
-        if self.read_only:
-            return
-        for image in self.images.all:
-            annotation = image.annotation
-            for position in annotation.stored.changed_slices(annotation.data):
-                self._submit(annotation, position)
-        try:
-            self._autosave.flush()
-        finally:
-            self._tell_news()
+        if not self.read_only:
+            self.strokes.flush(image.annotation for image in self.images.all)
 
     def close(self) -> None:
         """Save everything and let go of the project; its layers leave the viewer.
@@ -230,112 +215,12 @@ class OpenProject(QObject):
 
     def abandon(self) -> None:
         """Let go of the project without looking whether all was saved."""
-        for timer in (self._news, self._look, self._note):
-            timer.stop()
-        with suppress(Exception):
-            self.viewer.dims.events.disconnect(self._on_dims)
+        self._place.stop()
         self.images.forget()
         lock, self._lock = self._lock, None
-        self._autosave.close(lock.release if lock is not None else lambda: None)
+        self.strokes.close(lock.release if lock is not None else lambda: None)
         self.closed.emit()
 
-    def save_session(self) -> None:
-        """Remember where the person is."""
-        image = self.images.shown_image
-        if self.read_only or image is None:
-            return
-        session, folder = self.session, self.project.folder
-        dims = self.viewer.dims
-        session.image = image.reference.id
-        session.label = int(image.annotation.layer.selected_label)
-        session.views[image.reference.id] = View(
-            step=tuple(int(step) for step in dims.current_step),
-            order=tuple(dims.order),
-            transform=transform_of(image.image_layer),
-        )
-        copy = session.model_copy(deep=True)
-        self._autosave.submit("session", lambda: copy.write(folder))
-        self._news.start()
-
-    def _on_change(self, annotation: AnnotationLayer, positions: Iterable[Position] | None) -> None:
-        if self.read_only:
-            return
-        if not annotation.fits:
-            self.misfit.emit(annotation.stored.image.id)
-            return
-        if positions is None:
-            self._submit_all(annotation)
-            return
-        found = False
-        for position in positions:
-            self._submit(annotation, position)
-            found = True
-        if not found:
-            self._look.start()
-
-    def _submit(self, annotation: AnnotationLayer, position: Position) -> None:
-        stored, data = annotation.stored, annotation.data
-        name = (stored.image.id, position)
-        self._autosave.submit(name, partial(stored.write_slice, data, position))
-        if not self._news.isActive():
-            self._news.start()
-
-    def _submit_all(self, annotation: AnnotationLayer) -> None:
-        """Find out in the background what changed: to look at a whole volume takes time."""
-        stored, data, autosave = annotation.stored, annotation.data, self._autosave
-
-        def look() -> None:
-            for position in stored.changed_slices(data):
-                name = (stored.image.id, position)
-                autosave.submit(name, partial(stored.write_slice, data, position))
-
-        autosave.submit(f"all of {stored.image.id}", look)
-        self._news.start()
-
-    def _save_shown(self) -> None:
-        """Compare the slice shown with its file: a program may have written into the array."""
+    def _shown_slice(self) -> tuple[AnnotationLayer, Position] | None:
         image, position = self.images.shown_image, self.position()
-        if image is not None and position is not None and image.annotation.fits:
-            self._submit(image.annotation, position)
-
-    def _tell_news(self) -> None:
-        if not self._autosave.busy:
-            self._news.stop()
-        problem = self._autosave.problem
-        if problem != self._problem:
-            self._problem = problem
-            self.saving.emit(problem)
-        for name in self._autosave.take_written():
-            if isinstance(name, tuple):
-                self.annotated.emit(*name)
-
-    def _on_shown(self, image_id: str) -> None:
-        image, view = self.images.shown_image, self.session.views.get(image_id)
-        if image is None:
-            return
-        dims = self.viewer.dims
-        if view is not None and image.is_ours:
-            restore_transform(image.image_layer, view.transform)
-        self.viewer.reset_view()
-        if view is not None and len(view.step) == dims.ndim:
-            if sorted(view.order) == list(range(dims.ndim)):
-                dims.order = view.order
-            dims.current_step = view.step
-        if self.session.label:
-            with suppress(Exception):  # a value that the layer's type cannot hold
-                image.annotation.layer.selected_label = self.session.label
-        self._note.start()
-
-    def _on_dims(self, _event: object = None) -> None:
-        if self.images.current and not self.read_only:
-            self._note.start()
-
-
-def _timer(
-    parent: QObject, interval: int, slot: Callable[[], object], repeat: bool = False
-) -> QTimer:
-    timer = QTimer(parent)
-    timer.setSingleShot(not repeat)
-    timer.setInterval(interval)
-    timer.timeout.connect(slot)
-    return timer
+        return None if image is None or position is None else (image.annotation, position)

@@ -74,7 +74,7 @@ def wait_saved(qtbot: Any) -> Callable[[Any], None]:
     """Wait until every stroke is on disk, and no longer than a person may lose."""
 
     def wait(dock: Any) -> None:
-        qtbot.waitUntil(lambda: not dock.opened._autosave.busy, timeout=2000)
+        qtbot.waitUntil(lambda: not dock.opened.strokes.busy, timeout=2000)
 
     return wait
 

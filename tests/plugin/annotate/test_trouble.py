@@ -218,8 +218,8 @@ def test_saving_takes_no_time_of_the_window(project: Any) -> None:
     for _ in range(5):
         begun = time.perf_counter()
         annotation.on_change([(place,) for place in range(5)])
-        opened._save_shown()
-        opened._tell_news()
+        opened.strokes.save_shown()
+        opened.strokes.tell_news()
         opened.save_session()
         times.append(time.perf_counter() - begun)
     assert min(times) < 0.05
