@@ -10,7 +10,7 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_swin_umamba.plugin.annotate.annotation_layer import TRANSFORM_EVENTS
 from napari_swin_umamba.plugin.annotate.image_files import kept_axes
-from napari_swin_umamba.plugin.annotate.open_images import OpenImage
+from napari_swin_umamba.plugin.annotate.open_image import OpenImage
 from napari_swin_umamba.plugin.annotate.open_project import OpenProject
 from napari_swin_umamba.plugin.annotate.touched import slice_index
 from napari_swin_umamba.plugin.result_layer import METADATA_KEY

@@ -4,55 +4,38 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from napari.layers import Image
 from qtpy.QtCore import QObject, Signal
 
 from napari_swin_umamba.errors import InputError
 from napari_swin_umamba.plugin.annotate.annotation_layer import AnnotationLayer
-from napari_swin_umamba.plugin.annotate.image_files import files_of_layer, layer_data, layer_fits
+from napari_swin_umamba.plugin.annotate.image_files import files_of_layer, layer_fits
 from napari_swin_umamba.plugin.annotate.looks import label_dtype
+from napari_swin_umamba.plugin.annotate.open_image import (
+    OpenImage,
+    ReadImage,
+    make_layers,
+    read_image,
+)
 from napari_swin_umamba.plugin.annotate.screen import Screen, is_leaving, take_out
-from napari_swin_umamba.plugin.annotate.stored_annotation import StoredAnnotation, read_annotation
 from napari_swin_umamba.plugin.image_combo import is_image
 from napari_swin_umamba.plugin.runner import Runner
-from napari_swin_umamba.plugin.worker import Channel, Failure
-from napari_swin_umamba.project import Annotation, ImageReference, Project
+from napari_swin_umamba.plugin.worker import Failure
+from napari_swin_umamba.project import ImageReference, Project
 from napari_swin_umamba.project.annotation import Position
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-__all__ = ["OpenImage", "OpenImages"]
+__all__ = ["OpenImages"]
 
 _KEPT = 4
 """Images whose layers, with their undo steps, stay in memory after another one was opened."""
 OnChange = Callable[[AnnotationLayer, Iterable[Position] | None], None]
-
-
-@dataclass(eq=False)
-class OpenImage:
-    """One image and its annotation as layers."""
-
-    reference: ImageReference
-    image_layer: Image
-    annotation: AnnotationLayer
-    is_ours: bool
-    """The image layer was made here, not opened by the person."""
-
-
-@dataclass(frozen=True)
-class _Read:
-    image: ImageReference
-    layer: Any
-    """The person's own layer, or data and arguments of a new one."""
-    data: np.ndarray
-    stored: StoredAnnotation
 
 
 class OpenImages(QObject):
@@ -205,7 +188,7 @@ class OpenImages(QObject):
         layer = layer or self._layer_of(image, files)
         self._wanted = image, layer
         dtype = label_dtype(self._project.settings)
-        self._runner.start(partial(_read, self._save, image, layer, files, annotation, dtype))
+        self._runner.start(partial(read_image, self._save, image, layer, files, annotation, dtype))
 
     def _layer_of(self, image: ImageReference, files: tuple[Path, ...]) -> Image | None:
         """The layer of an image that the person has opened already."""
@@ -226,7 +209,7 @@ class OpenImages(QObject):
         wanted = self._wanted
         if wanted is None:
             return
-        if isinstance(outcome, _Read) and outcome.image.id == wanted[0].id:
+        if isinstance(outcome, ReadImage) and outcome.reference.id == wanted[0].id:
             self._wanted = None
             self._make(outcome)
         elif isinstance(outcome, Failure):
@@ -235,19 +218,10 @@ class OpenImages(QObject):
         else:  # stopped for another one
             self._read_wanted()
 
-    def _make(self, read: _Read) -> None:
-        is_ours = isinstance(read.layer, tuple)
-        if is_ours:
-            data, arguments, _ = read.layer
-            layer = Image(data, **arguments)
-        else:
-            layer = read.layer
-        before = self._kept.pop(read.image.id, None)  # read again
-        annotation = AnnotationLayer(
-            layer, read.data, read.stored, self._project.settings, _ignore, self.read_only
-        )
-        annotation.on_change = partial(self._on_change, annotation)
-        image = OpenImage(read.image, layer, annotation, is_ours)
+    def _make(self, read: ReadImage) -> None:
+        before = self._kept.pop(read.reference.id, None)  # read again
+        image = make_layers(read, self._project.settings, self.read_only)
+        image.annotation.on_change = partial(self._on_change, image.annotation)
         if before is None:
             self._put_on_screen(image, new=True)
         else:
@@ -287,23 +261,3 @@ class OpenImages(QObject):
             self.lost.emit("annotation")
         elif event.value == image.image_layer:
             self.lost.emit("image")
-
-
-def _ignore(_changed: Iterable[Position] | None) -> None:
-    """Before the layer is known to its project nothing has changed."""
-
-
-def _read(
-    save: Callable[[], None],
-    image: ImageReference,
-    layer: Image | None,
-    files: tuple[Path, ...],
-    annotation: Annotation,
-    dtype: np.dtype[Any],
-    channel: Channel,
-) -> _Read:
-    shown: Any = layer if layer is not None else layer_data(files, image)
-    channel.stop_if_asked()
-    save()
-    data, stored = read_annotation(annotation, dtype)
-    return _Read(image, shown, data, stored)

@@ -18,7 +18,7 @@ from napari_swin_umamba.plugin.annotate.annotation_layer import is_annotation
 from napari_swin_umamba.plugin.annotate.click_tool import ClickTool, RegionTool
 from napari_swin_umamba.plugin.annotate.extent import part_of_object
 from napari_swin_umamba.plugin.annotate.live_layer import is_live
-from napari_swin_umamba.plugin.annotate.open_images import OpenImage
+from napari_swin_umamba.plugin.annotate.open_image import OpenImage
 from napari_swin_umamba.plugin.annotate.open_project import OpenProject
 from napari_swin_umamba.plugin.annotate.regions import region_mask
 from napari_swin_umamba.plugin.annotate.section import READ_ONLY, Section
