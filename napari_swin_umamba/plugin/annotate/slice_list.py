@@ -28,7 +28,7 @@ class SliceList(QListWidget):
     def fit_height(self) -> None:
         """Take the height of the lines that there are."""
         line = self.sizeHintForRow(0) + 2 * self.spacing() if self.count() else 0
-        self.doItemsLayout()
+        self.executeDelayedItemsLayout()
         last = self.item(self.count() - 1)
         bottom = 0 if last is None else self.visualItemRect(last).bottom() + self.verticalOffset()
         lines = min(_LINES_SHOWN, max(1, -(-bottom // line))) if line else 0
