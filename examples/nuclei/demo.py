@@ -28,7 +28,7 @@ from skimage import feature, filters, segmentation
 from napari_swin_umamba import InputError, load_model, segment
 from napari_swin_umamba.files import atomic_path
 from napari_swin_umamba.images import read_image, read_labels, write_labels
-from swin_umamba_training.cli.train import TrainingProgress
+from swin_umamba_training.cli.train_progress import TrainingProgress
 from swin_umamba_training.config import TrainConfig, make_config
 from swin_umamba_training.metrics import dice, instance_f1
 from swin_umamba_training.train import train
