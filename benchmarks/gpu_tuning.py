@@ -2,8 +2,8 @@
 
     python benchmarks/gpu_tuning.py --seconds 60 --json tuning.json
 
-One size after another is changed while the others stay; the scans are those of Swin-UMamba† on
-512 x 512. Tables of kernels by ``torch.profiler`` come last, for both networks.
+Tables of kernels by ``torch.profiler`` come first, for both networks. Then one size after another is
+changed while the others stay; the scans are those of Swin-UMamba† on 512 x 512.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from napari_swin_umamba.network import build_network
 from napari_swin_umamba.network.selective_scan import selective_scan_2d, triton_tuning
 
 SIZES: dict[str, tuple[int, ...]] = {
-    "LONGEST_CHUNK": (128, 256, 1024, 2048),
+    "LONGEST_CHUNK": (32, 64, 256, 512),
     "LONGEST_KEPT_CHUNK": (64, 256),
     "ENOUGH_PROGRAMS": (1024, 4096, 8192),
     "PROJECT_UP_TO_RANK": (0, 6, 12, 24),
@@ -145,7 +145,7 @@ def network_run(name: str, batch: int, size: int, train: bool) -> Callable[[], A
 
 
 def main() -> None:
-    """Sweep, then profile."""
+    """Profile, then sweep."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--json", type=Path, default=Path("tuning.json"))
     parser.add_argument("--seconds", type=float, default=120.0)
