@@ -2,8 +2,8 @@
 
     python benchmarks/gpu_tuning.py --seconds 60 --json tuning.json
 
-Tables of kernels by ``torch.profiler`` come first, for both networks. Then one size after another is
-changed while the others stay; the scans are those of Swin-UMamba† on 512 x 512.
+Tables of kernels by ``torch.profiler`` come first, for both networks. Then one size after another
+is changed while the others stay; the scans are those of Swin-UMamba† on 512 x 512.
 """
 
 from __future__ import annotations
