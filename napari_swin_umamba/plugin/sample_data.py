@@ -23,6 +23,9 @@ def crowded_nuclei() -> list[LayerData]:
 
 def hippocampus() -> list[LayerData]:
     """Hippocampus in T1-weighted MRI, 34 x 55 x 37 voxels of 1 mm, and what a person drew in it."""
+    from napari.utils.colormaps import DirectLabelColormap
+
+    from napari_swin_umamba.plan import default_color
     from napari_swin_umamba.plugin.readers import read_volumes
 
     files = [_SAMPLES / f"hippocampus_{part}.nii.gz" for part in ("mri", "labels")]
@@ -34,6 +37,9 @@ def hippocampus() -> list[LayerData]:
             "Nature Communications 13:4128 (2022)",
             "licence": "CC-BY-SA-4.0",
         }
+    colors: dict[int | None, str] = {None: "transparent", 0: "transparent"}
+    colors |= {value: default_color(value) for value in (1, 2)}
+    layers[1][1]["colormap"] = DirectLabelColormap(color_dict=colors)
     layers[1][1]["features"] = {"index": [0, 1, 2], "name": ["background", "anterior", "posterior"]}
     return layers
 

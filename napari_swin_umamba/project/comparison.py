@@ -64,7 +64,8 @@ class ClassScore(_Frozen):
     metric: Literal["dice", "f1"] = "dice"
     """``f1``: of objects, at an overlap (IoU) of one half."""
     before: float | None
-    """None: the model before does not know the class, or there is none."""
+    """None: the model before does not know the class, there is none, or no held-out slice shows the
+    class."""
     after: float | None
     """None: no held-out slice shows the class."""
     slices: int

@@ -129,6 +129,12 @@ def test_too_little_asks(project: Project) -> None:
     assert found["outcome"] == "too_little"
     assert [item["outcome"] == "too_little" for item in found["classes"]] == [False, True]
     assert ProjectModels(project.folder).read().current.name != found["name"]
+    for z in held:  # and then on none: there is nothing to score, before or after
+        labels = annotation.read((z,))
+        labels[labels == 3] = 0
+        annotation.write((z,), labels)
+    bar = run(project, "4", init="project")["classes"][1]
+    assert (bar["slices"], bar["before"], bar["after"]) == (0, None, None)
 
 
 def test_a_class_that_nobody_painted_is_no_obstacle(project: Project) -> None:

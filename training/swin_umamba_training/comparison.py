@@ -149,7 +149,7 @@ class _Judge:
             id=item.value,
             name=item.name,
             metric=self.metric,
-            before=_value(self.before, column) if self.before and is_known else None,
+            before=_value(self.before, column) if self.before and is_known and slices else None,
             after=_value(self.after, column) if slices else None,
             slices=slices,
             pixels=total,

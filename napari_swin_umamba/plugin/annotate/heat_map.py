@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from napari.layers import Image
+from napari.utils.colormaps import Colormap, ensure_colormap
 from qtpy.QtCore import QObject, Signal
 
 from napari_swin_umamba.plugin.annotate.annotation_layer import TRANSFORM_EVENTS
@@ -20,7 +21,15 @@ from napari_swin_umamba.project import Slice
 __all__ = ["HeatMap"]
 
 _KEPT_BYTES = 500_000_000
-_OPACITY = 0.7
+_OPACITY = 0.8
+
+
+def _colors() -> Colormap:
+    """Inferno that fades to nothing: what the model is sure of stays to be seen."""
+    shares = np.linspace(0, 1, 256)
+    colors = ensure_colormap("inferno").map(shares)
+    colors[:, 3] = shares**0.5
+    return Colormap(colors, name="disagreement")
 
 
 class HeatMap(QObject):
@@ -93,8 +102,8 @@ class HeatMap(QObject):
             np.zeros(image.reference.label_shape, np.uint8),  # memory is used where it is written
             name=f"{image.reference.name} – where predictions disagree",
             contrast_limits=(0, 255),
-            colormap="inferno",
-            blending="additive",
+            colormap=_colors(),
+            blending="translucent",
             opacity=_OPACITY,
             metadata={METADATA_KEY: {"heat_map_of": image.reference.id}},
             **result_transform(image.image_layer, kept),
@@ -105,9 +114,9 @@ class HeatMap(QObject):
         layers = self._opened.viewer.layers
         selection = set(layers.selection)
         self._opened.viewer.add_layer(layer)
-        if image.image_layer in layers:
-            place = list(layers).index(image.image_layer)
-            layers.move(len(layers) - 1, place + 1)  # below what is painted
+        painted = image.annotation.layer
+        if painted in layers:  # below what is painted, above predictions
+            layers.move(len(layers) - 1, list(layers).index(painted))
         layers.selection = selection
         for name in TRANSFORM_EVENTS:
             getattr(image.image_layer.events, name).connect(self._on_image_moved)

@@ -93,6 +93,7 @@ class HeldOutBox(QWidget):
             item = self._grid.takeAt(0)
             widget = item.widget() if item is not None else None
             if widget is not None:
+                widget.hide()  # at once; what takes its place must not be drawn over it
                 widget.deleteLater()
         self.combos.clear()
         free = {item.block for item in blocks if item.role is None}

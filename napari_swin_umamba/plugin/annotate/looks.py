@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 from napari.layers import Labels
-from napari.utils.colormaps import DirectLabelColormap
+from napari.utils.colormaps import CyclicLabelColormap, DirectLabelColormap, label_colormap
+from napari.utils.colormaps.standardize_color import transform_color
 
 from napari_swin_umamba.project import BACKGROUND, UNLABELLED, Settings
 
@@ -15,6 +16,8 @@ __all__ = ["BACKGROUND_COLOR", "OPACITY", "apply_classes", "label_dtype", "layer
 BACKGROUND_COLOR = "#8c8c8c"
 """Background is painted, so it must be seen; grey is no class's colour."""
 OPACITY = 0.5
+_OBJECT_COLORS = 4001
+"""After so many objects they come again, that of background too: so many that it hardly happens."""
 _UNKNOWN = "#ff00ff"
 """A value that is no class: of a class that was removed."""
 
@@ -42,8 +45,9 @@ def layer_looks(settings: Settings) -> dict[str, Any]:
         Of the project.
     """
     names = {UNLABELLED: "unlabelled", BACKGROUND: "background"}
-    if settings.kind == "instances":  # every object gets a colour of napari's own
-        return {"features": {"index": [*names], "name": [*names.values()]}}
+    if settings.kind == "instances":
+        looks = {"features": {"index": [*names], "name": [*names.values()]}}
+        return looks | {"colormap": _object_colors()}
     names |= {item.id: item.name for item in settings.classes}
     colors: dict[int | None, str] = {None: _UNKNOWN, UNLABELLED: "transparent"}
     colors |= {BACKGROUND: BACKGROUND_COLOR}
@@ -52,6 +56,13 @@ def layer_looks(settings: Settings) -> dict[str, Any]:
         "features": {"index": [*names], "name": [*names.values()]},
         "colormap": DirectLabelColormap(color_dict=colors),
     }
+
+
+def _object_colors() -> CyclicLabelColormap:
+    """Colours of napari's own for objects; grey, as in the list of classes, for background."""
+    colors = np.array(label_colormap(_OBJECT_COLORS).colors)
+    colors[BACKGROUND] = transform_color(BACKGROUND_COLOR)[0]
+    return CyclicLabelColormap(colors=colors, name="objects")
 
 
 def apply_classes(layer: Labels, settings: Settings) -> None:

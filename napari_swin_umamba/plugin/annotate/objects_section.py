@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QPushButton
 
 from napari_swin_umamba.plugin.annotate.click_tool import ClickTool
 from napari_swin_umamba.plugin.annotate.extent import part_of_object
+from napari_swin_umamba.plugin.annotate.free_pixels import let_background_be_painted_over
 from napari_swin_umamba.plugin.annotate.keys import choose_value
 from napari_swin_umamba.plugin.annotate.open_project import OpenProject
 from napari_swin_umamba.plugin.annotate.section import READ_ONLY, Section
@@ -174,6 +175,7 @@ class ObjectsSection(Section):
         self._stop()
         if layer is None:
             return
+        let_background_be_painted_over(layer)
         layer.preserve_labels = self.keep_check.isChecked()
 
         def new_object(_layer: Labels) -> None:

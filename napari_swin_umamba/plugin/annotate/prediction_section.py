@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from napari.layers import Labels
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QComboBox, QGridLayout, QPushButton
 
 from napari_swin_umamba.plugin.annotate.accepting import (
@@ -115,7 +116,10 @@ class PredictionSection(Section):
         chosen = newest if newest in self._layers else chosen
         self.combo.blockSignals(True)
         self.combo.clear()
-        self.combo.addItems([layer.name for layer in self._layers])
+        shown = "" if image is None else f"{image.reference.name} – "
+        for layer in self._layers:
+            self.combo.addItem(layer.name.removeprefix(shown))
+            self.combo.setItemData(self.combo.count() - 1, layer.name, Qt.ItemDataRole.ToolTipRole)
         self.combo.setCurrentIndex(self._layers.index(chosen) if chosen in self._layers else 0)
         self.combo.blockSignals(False)
         self._on_chosen()
@@ -266,6 +270,9 @@ class PredictionSection(Section):
             widget.setVisible(there)
             set_blocked(widget, blocked)
         self.combo.setVisible(there)
+        image = self._opened.images.shown_image
+        flat = image is not None and not image.reference.fixed_axes
+        self.slice_button.setText("Accept image" if flat else "Accept slice")
         if not there:
             self._stop_tools()
 

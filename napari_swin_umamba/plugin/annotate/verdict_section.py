@@ -5,13 +5,21 @@ from __future__ import annotations
 from html import escape
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QComboBox, QGridLayout, QHBoxLayout, QLabel, QPushButton, QWidget
+from qtpy.QtWidgets import (
+    QComboBox,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_swin_umamba.errors import InputError
 from napari_swin_umamba.plugin.annotate.fold import Fold
 from napari_swin_umamba.plugin.annotate.open_project import OpenProject
 from napari_swin_umamba.plugin.annotate.section import READ_ONLY, Section
-from napari_swin_umamba.plugin.parts import make_narrow, set_blocked
+from napari_swin_umamba.plugin.parts import WrappedLabel, make_narrow, set_blocked
 from napari_swin_umamba.plugin.words import count, sentence
 from napari_swin_umamba.project import (
     ClassScore,
@@ -62,10 +70,15 @@ class VerdictSection(Section):
         self.choose_button.setToolTip("Makes the model in the list this project’s model.")
         self.choose_button.clicked.connect(self._use_chosen)
         body = QWidget()
-        row = QHBoxLayout(body)
-        row.setContentsMargins(12, 0, 0, 0)
+        column = QVBoxLayout(body)
+        column.setContentsMargins(12, 0, 0, 0)
+        row = QHBoxLayout()
         row.addWidget(self.history, stretch=1)
         row.addWidget(self.choose_button)
+        self.history_words = WrappedLabel()
+        column.addLayout(row)
+        column.addWidget(self.history_words)
+        self.history.currentIndexChanged.connect(self._show_chosen)
         self.fold = Fold("History", "Shows or hides all models of this project.", body)
         self.add(self.fold)
         self.add(self.notice)
@@ -117,6 +130,7 @@ class VerdictSection(Section):
             item = self._grid.takeAt(0)
             widget = item.widget() if item is not None else None
             if widget is not None:
+                widget.hide()  # at once; what takes its place must not be drawn over it
                 widget.deleteLater()
         found = newest.comparison
         self._table.setVisible(bool(found and found.classes))
@@ -189,18 +203,31 @@ class VerdictSection(Section):
         self.history.clear()
         for item in reversed(known.models):
             self.history.addItem(_entry(item, item == known.current), item.number)
+        self._show_chosen()
+
+    def _show_chosen(self, _index: int = 0) -> None:
+        """Say more of the model in the list than has room in it."""
+        number = self.history.currentData()
+        item = None if number is None or self._shown is None else self._shown.record(number)
+        self.history_words.setText("" if item is None else _details(item))
 
 
 def _entry(item: ModelRecord, current: bool) -> str:
     parts = [item.name + (" (in use)" if current else "")]
     if item.comparison is not None:
         parts.append(outcome_words(item.comparison.outcome))
+    return " · ".join(parts)
+
+
+def _details(item: ModelRecord) -> str:
+    """When a model was made, and its scores on the slices that were held out then."""
+    parts = [item.created[:16].replace("T", " ")]
+    if item.comparison is not None:
         parts += [
             f"{score.name} {score.after:.2f}"
             for score in item.comparison.classes
             if score.after is not None
         ]
-    parts.append(item.created[:16].replace("T", " "))
     return " · ".join(parts)
 
 

@@ -106,3 +106,41 @@ def test_split_and_merge_by_clicks_are_one_undo_each(
     opened = objects.opened
     stored = opened.project.annotation(opened.images.current).read((2,))
     np.testing.assert_array_equal(stored, merged[2])
+
+
+@pytest.mark.window
+def test_a_new_object_covers_background_and_no_other_object(
+    viewer: Any, objects: Any, paint: Callable
+) -> None:
+    """As after a prediction was accepted: everything is background or an object."""
+    layer = objects.opened.annotation_layer()
+    viewer.dims.set_current_step(0, 2)
+    layer.data[2] = 1
+    layer.data[2, 10:20, 30:35] = 7
+    layer.refresh()
+    section(objects).new_button.click()
+    number = layer.selected_label
+    assert number > 7
+    paint(layer, (15, 10), (15, 50), size=3)
+    assert (layer.data[2, 15, 12:29] == number).all()
+    assert (layer.data[2, 10:20, 30:35] == 7).all()
+    assert (layer.data[2, 15, 36:49] == number).all()
+    layer.undo()
+    assert not (layer.data == number).any()
+    paint(layer, (15, 10), mode="fill")
+    assert (layer.data[2, 10:20, 30:35] == 7).all()
+    assert layer.data[2, 0, 0] == number
+    paint(layer, (15, 32), mode="fill")  # another object is not filled
+    assert (layer.data[2, 10:20, 30:35] == 7).all()
+    section(objects).keep_check.click()
+    paint(layer, (15, 32), mode="fill")
+    assert (layer.data[2, 10:20, 30:35] == number).all()
+
+
+@pytest.mark.window
+def test_background_looks_as_in_the_list_of_classes(objects: Any) -> None:
+    layer = objects.opened.annotation_layer()
+    grey = layer.get_color(1)
+    assert grey[0] == grey[1] == grey[2]
+    colors = {tuple(layer.get_color(number)) for number in range(1, 200)}
+    assert len(colors) > 190

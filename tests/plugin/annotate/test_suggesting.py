@@ -163,7 +163,8 @@ def test_the_heat_map_shows_where_and_goes_with_the_project(
     (layer,) = [one for one in viewer.layers if one not in before]
     assert viewer.layers.index(layer) < viewer.layers.index(project.opened.annotation_layer())
     assert viewer.layers.selection.active is project.opened.annotation_layer()
-    assert layer.blending == "additive"
+    shades = layer.colormap.map(np.array([0.0, 1.0]))
+    assert (shades[0, 3], shades[1, 3]) == (0, 1)  # the image is seen where the model is sure
     assert not is_image(layer)  # offered neither for segmentation nor as an image to add
     assert layer.data.shape == project.opened.annotation_layer().data.shape
     assert layer.data.any(axis=(1, 2)).all()  # all five slices were looked at

@@ -167,7 +167,10 @@ def test_the_verdict(project: Any, tmp_path: Path) -> None:
     assert section.use_button.text() == "Use v2"
     section.use_button.click()
     assert models.read().current.name == "v2"
+    assert section.history.itemText(0) == "v2 (in use) · better"
+    assert section.history_words.text().replace("\u00a0", " ").endswith("· liver 0.86")
     section.history.setCurrentIndex(section.history.findData(1))
+    assert "vessel" not in section.history_words.text()
     section.choose_button.click()
     assert models.read().current.name == "v1"
     assert len(models.read().models) == 2

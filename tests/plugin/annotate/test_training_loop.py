@@ -147,7 +147,7 @@ def test_a_short_loop(
     drawn: list[int] = []
     person.sections.live.drawn.connect(drawn.append)
     dock.opened.go_to((5,))
-    person.begin_training(3600)
+    person.begin_training(900)
     # The slice shown is predicted meanwhile, again and again.
     qtbot.waitUntil(lambda: len(set(drawn)) > 1, timeout=240_000)
     live = person.live_layer()
