@@ -21,6 +21,11 @@ GUIDE = DOCS / "guide" / "segment.md"
 PACKAGE = Path(napari_swin_umamba.__file__).parent
 SAMPLES = PACKAGE / "plugin" / "samples"
 
+_PICTURE = re.compile(
+    r'<picture><source media="\(prefers-color-scheme: light\)" srcset="([^"]+)">'
+    r'<img alt="([^"]+)" src="([^"]+)"></picture>'
+)
+
 pytestmark = pytest.mark.skipif(not GUIDE.is_file(), reason="without the documentation")
 
 
@@ -75,6 +80,19 @@ def test_links_lead_somewhere(page: Path) -> None:
         if anchor:
             titles = re.findall(r"^#+ (.+)$", file.read_text(encoding="utf-8"), re.MULTILINE)
             assert anchor in {_anchor(title) for title in titles}, target
+
+
+def test_every_picture_is_shown_and_there_in_both_themes() -> None:
+    """Each page names a dark picture and its light twin; none lies about unused."""
+    shown: set[Path] = set()
+    for page in sorted(DOCS.parent.glob("*.md")) + sorted(DOCS.rglob("*.md")):
+        text = page.read_text(encoding="utf-8")
+        for light, words, dark in _PICTURE.findall(text):
+            assert words.strip(), (page, dark)
+            assert light == dark.replace("-dark.png", "-light.png"), (page, dark)
+            shown |= {(page.parent / light).resolve(), (page.parent / dark).resolve()}
+        assert not re.search(r"!\[[^]]*\]\([^)]*images/", text), f"{page}: one theme alone"
+    assert shown == set((DOCS / "images").resolve().iterdir())
 
 
 def _anchor(title: str) -> str:

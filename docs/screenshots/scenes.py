@@ -10,6 +10,7 @@ from pathlib import Path
 
 import dask.array
 import numpy as np
+from models import nuclei_of_half_a_micrometre
 from qtpy.QtWidgets import QAbstractButton, QListWidget
 from studio import Studio
 
@@ -18,13 +19,29 @@ from napari_swin_umamba.plugin.image_layer import LayerData
 from napari_swin_umamba.plugin.sample_data import crowded_nuclei, hippocampus, large_nuclei
 
 SLICE = 13
-"""Odd: the model was trained on even ones."""
+
+
+def photograph_segmenting(out: Path, temporary: Path) -> None:
+    """All of the dock *Segment*.
+
+    Parameters
+    ----------
+    out
+        For the pictures.
+    temporary
+        For what they need.
+    """
+    studio = Studio(out)
+    photograph_images(studio)
+    photograph_volume(studio)
+    photograph_settings(studio, temporary)
+    photograph_messages(studio, nuclei_of_half_a_micrometre(temporary))
+    studio.close()
 
 
 def photograph_images(studio: Studio) -> None:
-    """Two-dimensional images: from the empty window to the table."""
-    studio.widget.model_row.combo.setCurrentIndex(0)
-    studio.photograph("segment-empty")
+    """Two-dimensional images: from the dock that is ready to the table."""
+    choose_model(studio, "nuclei")
     studio.open(large_nuclei())
     studio.photograph("segment-ready")
     studio.run()  # the first run compiles: the second tells how long one takes
@@ -34,10 +51,10 @@ def photograph_images(studio: Studio) -> None:
     studio.photograph("segment-done")
 
 
-def photograph_volume(studio: Studio, model: Path) -> None:
+def photograph_volume(studio: Studio) -> None:
     """A volume: corrected, previewed, running, done, in 3D."""
     viewer, widget = studio.viewer, studio.widget
-    widget.model_row.import_file(model)
+    choose_model(studio, "hippocampus")
     studio.open(hippocampus()[:1])
     viewer.dims.set_current_step(0, SLICE)
     with checked(widget.reading_row.edit_button):
@@ -71,12 +88,14 @@ def photograph_volume(studio: Studio, model: Path) -> None:
 def photograph_settings(studio: Studio, temporary: Path) -> None:
     """Options, the folder dialog, napari's Preferences."""
     widget = studio.widget
-    widget.model_row.combo.setCurrentIndex(0)
+    choose_model(studio, "nuclei")
     studio.open(crowded_nuclei())
+    widget.options_box.min_area.setValue(60)
     with checked(widget.options_box.header):
         studio.photograph("segment-options")
+    widget.options_box.min_area.setValue(0)
 
-    dialog = FolderDialog(widget, "nuclei")
+    dialog = FolderDialog(widget, "nuclei", "20 µm²")
     here = Path.cwd()
     os.chdir(temporary)  # so that the picture shows nobody's own folders
     Path("plate 7").mkdir()
@@ -93,7 +112,7 @@ def photograph_settings(studio: Studio, temporary: Path) -> None:
     preferences.reject()
 
 
-def photograph_messages(studio: Studio, volume_model: Path, scaled_model: Path) -> None:
+def photograph_messages(studio: Studio, scaled_model: Path) -> None:
     """A warning with its remedy, and an error."""
     widget = studio.widget
     widget.model_row.import_file(scaled_model)
@@ -102,11 +121,17 @@ def photograph_messages(studio: Studio, volume_model: Path, scaled_model: Path) 
     studio.open([(image, arguments | size, kind)])
     studio.photograph("segment-warning")
 
-    widget.model_row.import_file(volume_model)
+    choose_model(studio, "hippocampus")
     studio.open([unreadable_volume()])
     widget.run_row.run_button.click()
     studio.wait_for(lambda: widget.outcome.kind == "error")
     studio.photograph("segment-error", settle=2)
+
+
+def choose_model(studio: Studio, name: str) -> None:
+    """Choose a bundled model."""
+    combo = studio.widget.model_row.combo
+    combo.setCurrentIndex(combo.findText(f"{name} (bundled)"))
 
 
 def unreadable_volume() -> LayerData:

@@ -11,12 +11,15 @@ from typing import Any
 import napari
 from napari.settings import get_settings
 from PIL import Image, ImageColor
-from qtpy.QtCore import QBuffer, QIODevice, Qt
+from qtpy.QtCore import QBuffer, QEvent, QIODevice, Qt
 from qtpy.QtWidgets import QApplication, QWidget
 
 from napari_swin_umamba.plugin.image_layer import LayerData
 from napari_swin_umamba.plugin.segment_widget import SegmentWidget
 
+THEMES = ("dark", "light")
+PATIENCE = 900
+"""Seconds that anything may take, on a slow and busy computer as well."""
 WINDOW = (1280, 800)
 DOCK_WIDTH = 320
 COLOURS = 256
@@ -25,19 +28,17 @@ KEPT = ("#56b4e9", "#009e73", "#e69f00", "#d55e00", "#0072b2")
 
 
 class Studio:
-    """One window in one theme; pictures go to a folder."""
+    """One window; pictures of it in both themes go to a folder."""
 
     def __init__(
         self,
-        theme: str,
         folder: Path,
         make: Callable[[napari.Viewer], Any] = SegmentWidget,
         name: str = "Segment (Swin-UMamba)",
     ) -> None:
-        get_settings().appearance.theme = theme
-        self.theme, self.folder = theme, folder
+        self.folder = folder
         self.viewer = napari.Viewer(show=True)
-        self.viewer.theme = theme
+        self._dress(THEMES[0])
         self.window: QWidget = self.viewer.window._qt_window
         self.window.resize(*WINDOW)
         self.widget = make(self.viewer)
@@ -49,10 +50,9 @@ class Studio:
         """Let the window live for a while."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
-            QApplication.processEvents()
-            time.sleep(0.005)
+            _process_events()
 
-    def wait_for(self, condition: Callable[[], bool], seconds: float = 120) -> None:
+    def wait_for(self, condition: Callable[[], bool], seconds: float = PATIENCE) -> None:
         """Let the window live until something is true.
 
         Raises
@@ -62,8 +62,7 @@ class Studio:
         """
         until = time.monotonic() + seconds
         while not condition():
-            QApplication.processEvents()
-            time.sleep(0.005)
+            _process_events()
             if time.monotonic() > until:
                 raise TimeoutError(f"nothing to photograph after {seconds} s")
 
@@ -90,7 +89,7 @@ class Studio:
         self.wait(0.3)
 
     def photograph(self, name: str, of: QWidget | None = None, settle: float = 0.5) -> None:
-        """Save the window, or something else, as ``NAME-THEME.png``.
+        """Save the window, or something else, as ``NAME-THEME.png``, in each theme.
 
         Parameters
         ----------
@@ -99,19 +98,37 @@ class Studio:
         of
             None: the window.
         settle
-            Seconds before the picture is taken.
+            Seconds before the first picture is taken.
         """
         self.wait(settle)
+        for theme in THEMES:
+            self._dress(theme)
+            self._save(of or self.window, self.folder / f"{name}-{theme}.png")
+        self._dress(THEMES[0])
+
+    def _dress(self, theme: str) -> None:
+        if self.viewer.theme != theme:
+            get_settings().appearance.theme = self.viewer.theme = theme
+            self.wait(0.2)
+
+    def _save(self, widget: QWidget, file: Path) -> None:
         buffer = QBuffer()
         buffer.open(QIODevice.OpenModeFlag.WriteOnly)
-        (of or self.window).grab().save(buffer, "PNG")
+        widget.grab().save(buffer, "PNG")
         picture = Image.open(io.BytesIO(bytes(buffer.data().data()))).convert("RGB")
-        with_palette(picture).save(self.folder / f"{name}-{self.theme}.png", optimize=True)
+        with_palette(picture).save(file, optimize=True)
 
     def close(self) -> None:
         """Close the window."""
         self.viewer.close()
         self.wait(0.2)
+
+
+def _process_events() -> None:
+    QApplication.processEvents()
+    # As the event loop does by itself; napari's old sliders would lie below the new ones.
+    QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+    time.sleep(0.005)
 
 
 def with_palette(picture: Image.Image) -> Image.Image:
