@@ -71,7 +71,7 @@ def photograph_volume(studio: Studio) -> None:
     row = widget.run_row
     with checked(widget.options_box.mirror):  # four times the work: time to press the shutter
         widget.run_row.run_button.click()
-        studio.wait_for(lambda: re.match(r"[1-9]\d? of 34 slices", row.status.text()))
+        studio.wait_for(lambda: re.match(r"(1[5-9]|2\d) of 34 slices", row.status.text()))
         studio.photograph("segment-running", settle=0)
         studio.wait_for_end()
     widget.run_row.run_button.click()
