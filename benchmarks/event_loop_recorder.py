@@ -35,11 +35,14 @@ class Recorder:
         self._depth = 0
         self._apart: dict[str, float] = {}
         self._apart_now = self._apart_computing_now = 0.0
+        self.notes: dict[str, float] = {}
+        """Further figures of what was recorded last, by what they are."""
 
     @contextmanager
     def on(self) -> Iterator[None]:
         """Record what happens inside."""
         self._gaps, self._slots, self._computed, self._nested, self._apart = [], {}, {}, {}, {}
+        self.notes = {}
         self._last = start = time.perf_counter()
         self._recording = True
         self._timer.start(TICK_MS)
@@ -68,6 +71,7 @@ class Recorder:
             "slots_computing_ms": _largest_first(_ms(self._computed)),
             "methods_ms": _largest_first(_ms(self._nested)),
             "apart_ms": _ms(self._apart),
+            "notes": self.notes,
         }
 
     def _tick(self) -> None:

@@ -32,12 +32,19 @@ class Studio:
         self._loop, self._checking, self._acting = QEventLoop(), QTimer(), QTimer()
         self._checking.timeout.connect(lambda: self._check())
         self._acting.timeout.connect(lambda: self._act and self._act())
-        self._strokes = 0
+        self._strokes = self._folders = 0
         self.viewer.window._qt_window.resize(1280, 900)
         self.widget = SegmentWidget(PublicOnlyProxy(self.viewer))
         dock = self.viewer.window.add_dock_widget(self.widget, name="Segment", area="right")
         self.viewer.window._qt_window.resizeDocks([dock], [320], Qt.Orientation.Horizontal)
         self.live(1)
+
+    def new_folder(self) -> Path:
+        """Make an empty folder."""
+        self._folders += 1
+        folder = self.folder / f"folder {self._folders}"
+        folder.mkdir()
+        return folder
 
     def live(
         self,

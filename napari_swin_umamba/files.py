@@ -1,7 +1,8 @@
-"""Write a file whole or not at all. A leaf: it imports only the errors of this package."""
+"""Files: written whole or not at all, named, hashed. A leaf: it imports only our errors."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import secrets
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from napari_swin_umamba.errors import InputError, shown
 
-__all__ = ["as_path", "atomic_folder", "atomic_path", "check_output"]
+__all__ = ["as_path", "atomic_folder", "atomic_path", "check_output", "hash_file"]
 
 # pathlib makes one slash of two. A single letter is a drive of Windows.
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/+[^/]")
@@ -43,6 +44,28 @@ def as_path(value: object) -> Path:
         return Path(text).expanduser()
     except RuntimeError as error:  # ~name of a person who is not known here
         raise InputError(f"{shown(text)} is not the path of a file: {error}") from error
+
+
+def hash_file(path: Path) -> str:
+    """SHA-256 of a file's content, in hexadecimal.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Raises
+    ------
+    InputError
+        It cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError as error:
+        raise InputError(f"no such file: {path}") from error
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
 
 
 def check_output(path: str | os.PathLike[str], overwrite: bool = False) -> Path:

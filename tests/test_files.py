@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
 
 from napari_swin_umamba.errors import InputError
-from napari_swin_umamba.files import as_path, atomic_folder, atomic_path, check_output
+from napari_swin_umamba.files import as_path, atomic_folder, atomic_path, check_output, hash_file
 
 
 def test_a_written_file_appears(tmp_path: Path) -> None:
@@ -52,6 +53,15 @@ def test_places_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot write"):
         check_output(tmp_path / "file" / "out.txt")
+
+
+def test_a_hash_is_of_the_content(tmp_path: Path) -> None:
+    file = tmp_path / "datei mit ö"
+    file.write_bytes(b"abc" * 500_000)
+    assert hash_file(file) == hashlib.sha256(b"abc" * 500_000).hexdigest()
+    for path, words in ((tmp_path / "gone", "no such file"), (tmp_path, "cannot read")):
+        with pytest.raises(InputError, match=words):
+            hash_file(path)
 
 
 @pytest.mark.parametrize("path", [None, 3, "", b"bytes", "a\0b", "~nobody-of-this-name/x"])

@@ -10,7 +10,6 @@ lock, download, verify       tensors of the exact layout, --accept-hash? ──y
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 from contextlib import suppress
@@ -27,9 +26,9 @@ from napari_swin_umamba.checkpoints.download import (
 from napari_swin_umamba.checkpoints.download_lock import download_lock, parts
 from napari_swin_umamba.checkpoints.weights import PublishedWeights, published_weights
 from napari_swin_umamba.errors import DownloadError, InputError
-from napari_swin_umamba.files import as_path, atomic_path, check_output
+from napari_swin_umamba.files import as_path, atomic_path, check_output, hash_file
 
-__all__ = ["LocalWeights", "fetch_weights", "file_sha256", "import_weights"]
+__all__ = ["LocalWeights", "fetch_weights", "import_weights"]
 
 
 @dataclass(frozen=True)
@@ -154,31 +153,6 @@ def import_weights(
     return LocalWeights(published, target, local.sha256)
 
 
-def file_sha256(path: Path) -> str:
-    """Hash a file.
-
-    Parameters
-    ----------
-    path
-        The file.
-
-    Returns
-    -------
-    str
-        SHA-256, in hexadecimal.
-
-    Raises
-    ------
-    InputError
-        It cannot be read.
-    """
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise InputError(f"cannot read the weights {path}: {error.strerror or error}") from error
-
-
 def _is_there(path: Path) -> bool:
     try:
         return path.exists()
@@ -190,7 +164,7 @@ def _checked(
     published: PublishedWeights, path: Path, known_as: Path, accept_hash: bool
 ) -> LocalWeights:
     """Verify the file `path`, which a person knows by another name if it is a copy."""
-    digest = file_sha256(path)
+    digest = hash_file(path)
     if digest != published.sha256:
         cure = (
             "delete it to download the published one"

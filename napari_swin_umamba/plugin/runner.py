@@ -7,6 +7,7 @@ import time
 from qtpy.compat import isalive
 from qtpy.QtCore import QObject, QTimer, Signal
 
+from napari_swin_umamba.plugin.heap import collect_once
 from napari_swin_umamba.plugin.worker import JobThread, Progress, Work
 
 __all__ = ["Runner"]
@@ -87,6 +88,7 @@ class Runner(QObject):
         if ended and self._thread is thread:
             self._let_go()
             self.ended.emit(thread.outcome)
+            QTimer.singleShot(0, collect_once)
 
     def _take_results(self, thread: JobThread) -> bool:
         """Pass results on for a moment; return whether all were taken with time to spare.

@@ -22,7 +22,6 @@ as it was after some earlier write. A reader needs no lock.
 
 from napari_swin_umamba.project.annotation import Annotation
 from napari_swin_umamba.project.comparison import ClassScore, Comparison
-from napari_swin_umamba.project.image_files import hash_file
 from napari_swin_umamba.project.job import settle_roles, write_job
 from napari_swin_umamba.project.job_opening import OpenedJob, job_in, unpack_job
 from napari_swin_umamba.project.job_plan import JobPlan, plan_job
@@ -83,7 +82,6 @@ __all__ = [
     "Slice",
     "SliceScore",
     "Suggestion",
-    "hash_file",
     "import_result",
     "job_in",
     "list_slices",

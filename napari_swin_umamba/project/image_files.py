@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import shutil
 from collections.abc import Iterable, Sequence
@@ -10,35 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from napari_swin_umamba.errors import InputError
-from napari_swin_umamba.files import atomic_path
+from napari_swin_umamba.files import atomic_path, hash_file
 from napari_swin_umamba.project.settings import FileReference, ImageReference
 
 if TYPE_CHECKING:
     from napari_swin_umamba.images import Image
 
-__all__ = ["find_file", "hash_file", "refer_to_file", "refer_to_image"]
-
-_BLOCK = 1 << 20
-
-
-def hash_file(path: Path) -> str:
-    """SHA-256 of a file's content, in hexadecimal.
-
-    Raises
-    ------
-    InputError
-        It cannot be read.
-    """
-    total = hashlib.sha256()
-    try:
-        with path.open("rb") as file:
-            while block := file.read(_BLOCK):
-                total.update(block)
-    except FileNotFoundError as error:
-        raise InputError(f"no such file: {path}") from error
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
-    return total.hexdigest()
+__all__ = ["find_file", "refer_to_file", "refer_to_image"]
 
 
 def refer_to_image(
@@ -106,7 +83,7 @@ def refer_to_file(project: Path, path: Path, digest: str) -> FileReference:
     path
         Where the file is.
     digest
-        Its :func:`hash_file`.
+        Its SHA-256.
     """
     path, project = path.absolute(), project.absolute()
     kept = path.relative_to(project) if path.is_relative_to(project) else path

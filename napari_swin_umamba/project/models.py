@@ -22,9 +22,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from napari_swin_umamba.errors import InputError
-from napari_swin_umamba.files import atomic_path
+from napari_swin_umamba.files import atomic_path, hash_file
 from napari_swin_umamba.project.comparison import Comparison
-from napari_swin_umamba.project.image_files import hash_file
 from napari_swin_umamba.project.json_file import now, read_json, write_json
 from napari_swin_umamba.project.lock import FolderLock
 

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from napari_swin_umamba.errors import InputError
-from napari_swin_umamba.files import as_path
+from napari_swin_umamba.files import as_path, hash_file
 from napari_swin_umamba.project.annotation import Annotation
 from napari_swin_umamba.project.image_files import (
     find_file,
-    hash_file,
     refer_to_file,
     refer_to_image,
 )

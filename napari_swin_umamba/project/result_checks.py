@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_swin_umamba.errors import InputError
-from napari_swin_umamba.project.image_files import hash_file
+from napari_swin_umamba.files import hash_file
 from napari_swin_umamba.project.manifests import ResultManifest
 from napari_swin_umamba.project.project import Project
 from napari_swin_umamba.project.result import MODEL

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from napari_swin_umamba.archives import Archive, Limits, OnBytes, ShouldStop
 from napari_swin_umamba.errors import InputError
-from napari_swin_umamba.files import atomic_folder
-from napari_swin_umamba.project.image_files import hash_file
+from napari_swin_umamba.files import atomic_folder, hash_file
 from napari_swin_umamba.project.lock import FolderLock
 from napari_swin_umamba.project.manifests import ResultManifest, read_manifest
 from napari_swin_umamba.project.models import JudgedBeside, ModelRecord, ProjectModels

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from napari_swin_umamba.checkpoints import load_model
+from napari_swin_umamba.errors import InputError
 from napari_swin_umamba.plugin.annotate.event_tail import EventTail
 from napari_swin_umamba.plugin.annotate.training_end import explain_end
 from napari_swin_umamba.plugin.annotate.training_process import (
@@ -161,6 +163,53 @@ def test_stopped_before_its_first_step(
     assert process.trouble() is None
     assert not ProjectModels(project.folder).read().models
     assert not FolderLock(project.folder, "train", "x").is_taken()
+
+
+def test_a_training_is_found_from_its_first_moment(project: Project, started: list) -> None:
+    process = begin(project, started, LONG)
+    found = last_run(project.folder)  # the dock was closed and opened at once
+    assert found.run.samefile(process.run)
+    assert found.alive
+    assert found.pid == process.pid
+    found.stop()
+    wait(found)
+    assert not process.alive
+    assert found.trouble() is None
+
+
+def test_the_lock_is_taken_before_torch_is_imported(project: Project, tmp_path: Path) -> None:
+    program = (
+        "import sys; from swin_umamba_training.cli import app\n"
+        "try:\n    app(sys.argv[1:])\n"
+        "except SystemExit as end:\n    print(end.code, 'torch' in sys.modules)\n"
+    )
+    arguments = ["train", str(project.folder), "-o", str(tmp_path / "run"), *TINY]
+    with FolderLock(project.folder, "train", "being trained", note={"run": "another"}):
+        ended = subprocess.run(
+            [sys.executable, "-c", program, *arguments], capture_output=True, text=True, timeout=120
+        )
+    assert ended.stdout.split() == ["2", "False"], ended.stderr
+    assert "is being trained already" in " ".join(ended.stderr.split())
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_image_that_vanished_is_named(project: Project, started: list) -> None:
+    (project.folder.parent / "stack.tif").unlink()
+    process = begin(project, started, TINY)
+    wait(process)
+    trouble = process.trouble()
+    assert "stack.tif" in trouble.text
+    assert "not there any more; put it back" in trouble.text
+    assert not (process.run / "events.jsonl").exists()
+
+
+def test_a_program_that_cannot_be_started_leaves_no_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "no python"))
+    with pytest.raises(InputError, match="cannot be begun"):
+        TrainingProcess.start(tmp_path, new_run_folder(tmp_path), TINY)
+    assert last_run(tmp_path) is None
 
 
 def test_no_run_and_unreadable_ones(tmp_path: Path) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,6 @@ from napari_swin_umamba.checkpoints import load_model
 from napari_swin_umamba.errors import InputError
 from napari_swin_umamba.project import (
     Comparison,
-    FolderLock,
-    LockedError,
     ModelRecord,
     Project,
     ProjectModels,
@@ -24,49 +21,12 @@ from swin_umamba_training.config import TrainConfig
 from swin_umamba_training.data.slice_store import ImageStore
 from swin_umamba_training.dataset import Dataset
 
-__all__ = ["conclude", "is_judged", "project_lock", "resolve_init"]
+__all__ = ["conclude", "is_judged", "resolve_init"]
 
 PROJECT_INIT = "project"
 """Value of ``--init``: the project's current model."""
-_PATIENCE = 2.0
-"""Seconds: whoever looks whether a training goes on holds its lock for a moment."""
 
 Tell = Callable[..., None]
-
-
-@contextmanager
-def project_lock(config: TrainConfig) -> Iterator[None]:
-    """One training per project; nothing is locked where the data set is none.
-
-    Parameters
-    ----------
-    config
-        Of the run.
-
-    Raises
-    ------
-    LockedError
-        Another one goes on.
-    """
-    if not Project.is_project(config.dataset):
-        yield
-        return
-    lock = FolderLock(
-        Project.open(config.dataset).folder,
-        "train",
-        "being trained",
-        "wait for its end or stop it",
-        {"run": str(config.run.absolute())},
-    )
-    try:
-        lock.acquire(_PATIENCE)
-    except LockedError:
-        raise
-    except InputError:  # a project that may only be read: another one cannot write either
-        yield
-        return
-    with lock:
-        yield
 
 
 def resolve_init(config: TrainConfig) -> TrainConfig:

@@ -14,10 +14,10 @@ from pathlib import Path
 
 from napari_swin_umamba.archives import Archive
 from napari_swin_umamba.errors import InputError
+from napari_swin_umamba.files import hash_file
 from napari_swin_umamba.project import (
     OpenedJob,
     ProjectModels,
-    hash_file,
     job_in,
     unpack_job,
     write_result,

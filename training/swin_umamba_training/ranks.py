@@ -1,11 +1,13 @@
-"""Several processes that train together: which one this is, and what they tell each other."""
+"""Several processes that train together: which one this is, and what they tell each other.
+
+Who asks before torch was imported is not kept waiting for it.
+"""
 
 from __future__ import annotations
 
 import os
+import sys
 from typing import Any
-
-from torch import distributed
 
 __all__ = ["broadcast", "gather", "is_main_process", "rank", "world_size"]
 
@@ -15,8 +17,8 @@ def is_main_process() -> bool:
 
     Lightning, torchrun and SLURM say in the environment who is who.
     """
-    if distributed.is_available() and distributed.is_initialized():
-        return distributed.get_rank() == 0
+    if "torch" in sys.modules and _together():
+        return rank() == 0
     names = ("RANK", "SLURM_PROCID")
     given = next((os.environ[name] for name in names if os.environ.get(name)), None)
     if given is not None and ("RANK" in os.environ or int(os.environ.get("SLURM_NTASKS", 1)) > 1):
@@ -26,12 +28,15 @@ def is_main_process() -> bool:
 
 def world_size() -> int:
     """Number of processes that train together."""
-    together = distributed.is_available() and distributed.is_initialized()
-    return distributed.get_world_size() if together else 1
+    from torch import distributed
+
+    return distributed.get_world_size() if _together() else 1
 
 
 def rank() -> int:
     """Number of this process, from 0."""
+    from torch import distributed
+
     return distributed.get_rank() if world_size() > 1 else 0
 
 
@@ -45,6 +50,8 @@ def gather(value: Any) -> list[Any]:
     """
     if world_size() == 1:
         return [value]
+    from torch import distributed
+
     values: list[Any] = [None] * world_size()
     distributed.all_gather_object(values, value)
     return values
@@ -60,6 +67,14 @@ def broadcast(value: Any) -> Any:
     """
     if world_size() == 1:
         return value
+    from torch import distributed
+
     values = [value]
     distributed.broadcast_object_list(values, 0)
     return values[0]
+
+
+def _together() -> bool:
+    from torch import distributed
+
+    return distributed.is_available() and distributed.is_initialized()

@@ -17,12 +17,13 @@ from napari_swin_umamba.checkpoints.download import OnProgress, Progress
 from napari_swin_umamba.files import atomic_path
 from napari_swin_umamba.segmentation import resolve_device
 from swin_umamba_training.checkpointing import load_state
-from swin_umamba_training.conclusion import conclude, is_judged, project_lock, resolve_init
+from swin_umamba_training.conclusion import conclude, is_judged, resolve_init
 from swin_umamba_training.config import TrainConfig
 from swin_umamba_training.data.preparing import choose_parts, with_batch, with_orientation
 from swin_umamba_training.dataset import check_objects, scan_dataset
 from swin_umamba_training.events import EventLog, OnEvent
 from swin_umamba_training.jobs import send_back
+from swin_umamba_training.locking import project_lock
 from swin_umamba_training.planning import check_architecture
 from swin_umamba_training.ranks import is_main_process
 from swin_umamba_training.recipe_files import recipe_to_yaml
@@ -83,11 +84,11 @@ def train(config: TrainConfig, on_event: OnEvent | None = None) -> TrainResult:
     """
     main = is_main_process()
     folder = RunFolder(config.run)
-    if config.resume:
-        config = resumed_config(config)
-    elif main:
+    if main and not config.resume:
         folder.check(config.overwrite)
     with project_lock(config) if main else nullcontext():
+        if config.resume:
+            config = resumed_config(config)
         result = _train(resolve_init(config), folder, on_event)
         if main:
             archive = send_back(config, folder, result.steps, result.seconds, result.reason)

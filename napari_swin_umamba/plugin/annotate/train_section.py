@@ -49,7 +49,7 @@ class TrainSection(Section):
         self._remedy: str = ""
         self.form = TrainingForm()
         self.held_out = HeldOutBox(opened)
-        self.progress = TrainingProgress()
+        self.progress = TrainingProgress(READ_ONLY if opened.read_only else None)
         self.train_button = QPushButton("Train")
         self.train_button.setStyleSheet(PRIMARY_STYLE)
         self.train_button.clicked.connect(self.train)

@@ -13,8 +13,8 @@ from typing import Any
 __all__ = ["CHILDREN", "launch"]
 
 NICE = 10
-CHILDREN: set[subprocess.Popen[bytes]] = set()
-"""Kept until they have ended: Python complains of a forgotten child."""
+CHILDREN: dict[Path, subprocess.Popen[bytes]] = {}
+"""By the folder of their run, for whoever opens the project again in this napari."""
 
 
 def launch(
@@ -54,7 +54,7 @@ def launch(
             env=_environment(threads),
             **options,
         )
-    CHILDREN.add(child)
+    CHILDREN[run.absolute()] = child
     _lower_priority(child.pid)
     return child
 

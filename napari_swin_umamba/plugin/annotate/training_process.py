@@ -42,7 +42,7 @@ class TrainingProcess:
         self.project_folder, self.run = project_folder, run
         self.state = TrainingState()
         self._tail = EventTail(run / "events.jsonl")
-        self._child: subprocess.Popen[bytes] | None = None
+        self._child: subprocess.Popen[bytes] | None = CHILDREN.get(run.absolute())
         self._lock = FolderLock(project_folder, "train", "being trained")
         self._stopping = False
 
@@ -67,12 +67,17 @@ class TrainingProcess:
             The folder cannot be written, or the program not be started.
         """
         process = cls(project_folder, run)
-        if "--resume" in arguments:
+        resumed = "--resume" in arguments
+        if resumed:
             process.poll()  # what happened before belongs to it
         try:
             run.mkdir(parents=True, exist_ok=True)
             process._child = launch(project_folder, run, arguments, threads)
         except OSError as error:
+            if not resumed:  # or else it would be found as a training that ended early
+                with suppress(OSError):
+                    (run / "log.txt").unlink(missing_ok=True)
+                    run.rmdir()
             raise InputError(
                 f"the training cannot be begun in {run}: {error.strerror or error}"
             ) from error
@@ -109,10 +114,7 @@ class TrainingProcess:
     def alive(self) -> bool:
         """Whether it still runs."""
         if self._child is not None:
-            if self._child.poll() is None:
-                return True
-            CHILDREN.discard(self._child)
-            return False
+            return self._child.poll() is None
         holder = self._lock.holder() or {}
         return self._lock.is_taken() and holder.get("run") == str(self.run.absolute())
 
@@ -176,6 +178,8 @@ class TrainingProcess:
     def _terminate(self) -> None:
         if self._child is not None:
             self._child.terminate()
+            return
+        if not self.alive:  # its number may be another program's by now
             return
         holder = self._lock.holder() or {}
         if holder.get("host") == platform.node() and isinstance(holder.get("pid"), int):

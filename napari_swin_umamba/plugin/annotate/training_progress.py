@@ -31,13 +31,20 @@ _STOPPING_TIP = "It is ending already."
 
 
 class TrainingProgress(QWidget):
-    """Bar and words while a training goes on; curves and log afterwards as well."""
+    """Bar and words while a training goes on; curves and log afterwards as well.
+
+    Parameters
+    ----------
+    no_stop
+        Why *Stop* cannot be clicked here; None: it can.
+    """
 
     stop_clicked = Signal()
     live_toggled = Signal(bool)
 
-    def __init__(self) -> None:
+    def __init__(self, no_stop: str | None = None) -> None:
         super().__init__()
+        self._no_stop = no_stop
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
         self.bar.setToolTip("How far the training is.")
@@ -97,8 +104,9 @@ class TrainingProgress(QWidget):
         self.say(progress_words(state, stopping) if running else "")
         if running:
             self._move_bar(state)
-            set_blocked(self.stop_button, _STOPPING_TIP if stopping else None)
-            if not stopping:
+            blocked = self._no_stop or (_STOPPING_TIP if stopping else None)
+            set_blocked(self.stop_button, blocked)
+            if not blocked:
                 self.stop_button.setToolTip(_STOP_TIP if state.step else _STOP_EARLY_TIP)
         if state.losses:
             self.plot.show_curves(state.losses, state.dice, colors)

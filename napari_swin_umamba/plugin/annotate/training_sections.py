@@ -32,7 +32,7 @@ class TrainingSections:
 
     def __init__(self, opened: OpenProject) -> None:
         self._opened = opened
-        self.watch = TrainingWatch(opened.project.folder, opened)
+        self.watch = TrainingWatch(opened.project.folder, opened, opened.read_only)
         self.train = TrainSection(opened, self.watch)
         self.verdict = VerdictSection(opened)
         self.live = LivePrediction(opened, self.watch)

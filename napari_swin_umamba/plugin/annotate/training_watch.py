@@ -33,6 +33,8 @@ class TrainingWatch(QObject):
         Of the project.
     parent
         Takes it along when it is deleted.
+    read_only
+        Only look: the training is that of another window.
     """
 
     news = Signal()
@@ -42,9 +44,9 @@ class TrainingWatch(QObject):
     ended = Signal(object)
     """It is over: a :class:`Trouble`, or None if it reached its end or was stopped."""
 
-    def __init__(self, project_folder: Path, parent: QObject) -> None:
+    def __init__(self, project_folder: Path, parent: QObject, read_only: bool = False) -> None:
         super().__init__(parent)
-        self._project = project_folder
+        self._project, self._read_only = project_folder, read_only
         self._live = True
         self._looks = 0
         self.process: TrainingProcess | None = None
@@ -113,7 +115,7 @@ class TrainingWatch(QObject):
         """Have the weights of the moment written, or not."""
         self._live = wanted
         if self.process is not None and self.running:
-            self.process.ask_for_live(wanted)
+            self._ask_for_live(wanted)
 
     def look(self) -> None:
         """Take what is new."""
@@ -130,7 +132,7 @@ class TrainingWatch(QObject):
             self._looks += 1
         if not alive or (process.state.over and self._looks > _ENDING_LOOKS):
             self._timer.stop()
-            process.ask_for_live(False)
+            self._ask_for_live(False)
             self.trouble = process.trouble()
             self.ended.emit(self.trouble)
         elif changed:
@@ -138,11 +140,15 @@ class TrainingWatch(QObject):
 
     def shut_down(self) -> None:
         """Look no more; the training goes on."""
-        if self.process is not None and self.running:
-            self.process.ask_for_live(False)
+        if self.running:
+            self._ask_for_live(False)
         self._timer.stop()
 
     def _follow(self, process: TrainingProcess) -> None:
         self.process, self.trouble, self._looks = process, None, 0
-        process.ask_for_live(self._live)
+        self._ask_for_live(self._live)
         self._timer.start()
+
+    def _ask_for_live(self, wanted: bool) -> None:
+        if self.process is not None and not self._read_only:
+            self.process.ask_for_live(wanted)

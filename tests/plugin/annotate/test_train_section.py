@@ -111,6 +111,30 @@ def test_out_of_memory_offers_less(project: Any, wait_shown: Callable[[Any], Non
     assert sections.train.notice.remedy_button.text() == "Train with less memory"
 
 
+def test_a_second_window_leaves_the_training_alone(
+    project: Any, make_dock: Callable[[], Any], wait_shown: Callable[[Any], None]
+) -> None:
+    folder = project.opened.project
+    run = write_run(folder, START, *STEPS)
+    lock = FolderLock(folder.folder, "train", "being trained", note={"run": str(run.absolute())})
+    with lock:
+        sections = reopen(project, wait_shown)
+        assert (run / "live").exists()
+        other = make_dock()
+        other.open_project(folder.folder)
+        progress = other.training.train.progress
+        assert other.training.watch.running
+        assert progress.bar.value() == 250
+        assert not progress.stop_button.isEnabled()
+        assert "read only" in progress.stop_button.toolTip()
+        progress.live_check.setChecked(False)
+        other.close_project()
+        assert (run / "live").exists()
+        assert not (run / "stop").exists()
+        sections.train.progress.live_check.setChecked(False)
+        assert not (run / "live").exists()
+
+
 def test_two_windows(project: Any, make_dock: Callable[[], Any]) -> None:
     """The second one, open to read only, trains nothing and chooses nothing, and says why."""
     folder = project.opened.project.folder

@@ -136,6 +136,7 @@ def train(
     """Train a model on annotated images or volumes."""
     from swin_umamba_training.config import make_config
     from swin_umamba_training.jobs import discard_unbegun, is_job, take_job
+    from swin_umamba_training.locking import project_lock
     from swin_umamba_training.ranks import is_main_process
     from swin_umamba_training.recipe_files import apply_overrides
 
@@ -195,6 +196,7 @@ def train(
         with ExitStack() as stack:
             on_event: OnEvent | None = None
             if is_main_process():
+                stack.enter_context(project_lock(config))
                 on_event = print_json if json else stack.enter_context(TrainingProgress()).on_event
             from swin_umamba_training.data.problems import DatasetProblems
             from swin_umamba_training.module import TrainingDiverged

@@ -102,9 +102,9 @@ def fetch(
 
 
 def _as_dict(published: PublishedWeights) -> dict[str, Any]:
-    from napari_swin_umamba.checkpoints.fetching import file_sha256
+    from napari_swin_umamba.files import hash_file
 
-    found = file_sha256(published.path) if published.path.exists() else None
+    found = hash_file(published.path) if published.path.exists() else None
     if found is None:
         state = "not downloaded"
     else:

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_swin_umamba.errors import InputError
+from napari_swin_umamba.files import hash_file
 from napari_swin_umamba.images import Image
 from napari_swin_umamba.images.slices import SliceLayout
-from napari_swin_umamba.project import hash_file
 from swin_umamba_training.data.cases import (
     case_layout,
     plane_axis,
