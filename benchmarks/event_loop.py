@@ -153,6 +153,7 @@ def main() -> None:
     print(f"\nLimits, ms: {LIMITS}")
     for row in rows:
         print(f"{row['scenario']}: {', '.join(row['exceeds']) or 'kept'}")
+        print(f"  longest pass of the garbage collector, ms {row['longest_collection_ms']:.0f}")
         for name, value in row["notes"].items():
             print(f"  {name} {value:.1f}")
     if opening:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import importlib
 import inspect
 import pkgutil
@@ -35,6 +36,8 @@ class Recorder:
         self._depth = 0
         self._apart: dict[str, float] = {}
         self._apart_now = self._apart_computing_now = 0.0
+        self._collecting_since = self._collecting = 0.0
+        gc.callbacks.append(self._on_collection)
         self.notes: dict[str, float] = {}
         """Further figures of what was recorded last, by what they are."""
 
@@ -42,7 +45,7 @@ class Recorder:
     def on(self) -> Iterator[None]:
         """Record what happens inside."""
         self._gaps, self._slots, self._computed, self._nested, self._apart = [], {}, {}, {}, {}
-        self.notes = {}
+        self.notes, self._collecting = {}, 0.0
         self._last = start = time.perf_counter()
         self._recording = True
         self._timer.start(TICK_MS)
@@ -71,8 +74,17 @@ class Recorder:
             "slots_computing_ms": _largest_first(_ms(self._computed)),
             "methods_ms": _largest_first(_ms(self._nested)),
             "apart_ms": _ms(self._apart),
+            # Python's own pauses, in whichever thread: a part of gaps and of slots.
+            "longest_collection_ms": 1000 * self._collecting,
             "notes": self.notes,
         }
+
+    def _on_collection(self, phase: str, _info: dict[str, int]) -> None:
+        if phase == "start":
+            self._collecting_since = time.perf_counter()
+        else:
+            took = time.perf_counter() - self._collecting_since
+            self._collecting = max(self._collecting, took)
 
     def _tick(self) -> None:
         now = time.perf_counter()

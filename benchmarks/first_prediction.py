@@ -15,6 +15,7 @@ project's own model, which was trained for 40 steps before.
 from __future__ import annotations
 
 import argparse
+import atexit
 import json
 import os
 import platform
@@ -80,7 +81,7 @@ def train_before(project: Path) -> str:
     return str(ProjectModels(project).current_path())
 
 
-def measure(start: str, folder: Path, cold: bool = False, limit: float = 300) -> dict[str, Any]:
+def measure(start: str, folder: Path, cold: bool = False, limit: float = 90) -> dict[str, Any]:
     """Click *Train* and wait for a better prediction.
 
     Parameters
@@ -147,6 +148,8 @@ def measure(start: str, folder: Path, cold: bool = False, limit: float = 300) ->
     sections.live.drawn.connect(on_predicted)
     wall = time.time()
     train.train_button.click()
+    process = sections.watch.process
+    atexit.register(lambda: process.alive and process.stop())  # whatever happens here
     studio.live(
         lambda: (
             "better" in seen
@@ -155,7 +158,6 @@ def measure(start: str, folder: Path, cold: bool = False, limit: float = 300) ->
         )
     )
     canvas.events.draw.disconnect(on_drawn)
-    process = sections.watch.process
     events: dict[str, float] = {}
     for line in (process.run / "events.jsonl").read_text(encoding="utf-8").splitlines():
         event = json.loads(line)

@@ -28,6 +28,7 @@ from swin_umamba_training.data.preparing import choose_parts
 from swin_umamba_training.data.slice_store import ImageStore
 from swin_umamba_training.dataset import look_through, scan_dataset
 from swin_umamba_training.planning import make_plan
+from swin_umamba_training.project_classes import Aligned
 from swin_umamba_training.train import train
 
 AFFINE = np.diag([1.5, 2.0, 4.0, 1.0])  # x, y, z in mm
@@ -181,6 +182,7 @@ from swin_umamba_training.data.preparing import choose_parts
 from swin_umamba_training.data.slice_store import ImageStore
 from swin_umamba_training.dataset import scan_dataset
 from swin_umamba_training.planning import make_plan
+from swin_umamba_training.project_classes import Aligned
 import signal
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 dataset = scan_dataset(Path(sys.argv[1]))
@@ -222,6 +224,22 @@ def test_the_patch_fits_the_resampled_slices(nnunet: Path) -> None:
     for spacing, patch in ((None, (64, 64)), ((1.0, 1.0), (96, 64))):
         settings = make_config(dataset=nnunet, run=nnunet / "run", spacing=spacing)
         assert make_plan(scan_dataset(nnunet, spacing=spacing), settings).patch == patch
+
+
+@pytest.mark.parametrize(
+    ("start", "padded", "patch"),
+    [
+        ((512, 512), False, (64, 64)),  # slices have 36 x 40 pixels
+        ((512, 32), False, (64, 32)),
+        ((512, 512), True, (512, 512)),  # it knows images with zeros around them
+    ],
+)
+def test_patches_of_a_start_model_are_no_larger_than_the_slices(
+    nnunet: Path, start: tuple[int, int], padded: bool, patch: tuple[int, int]
+) -> None:
+    dataset, settings = scan_dataset(nnunet), make_config(dataset=nnunet, run=nnunet / "run")
+    model = make_plan(dataset, settings).model_copy(update={"patch": start, "pad_to_patch": padded})
+    assert make_plan(dataset, settings, Aligned(model)).patch == patch
 
 
 def test_the_ignore_label_is_unknown(nnunet: Path) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 
 from napari_swin_umamba.errors import InputError
 from napari_swin_umamba.network import ARCHITECTURES, BASELINES
-from napari_swin_umamba.plan import Channel, Normalization, Plan
+from napari_swin_umamba.plan import PATCH_MULTIPLE, Channel, Normalization, Plan
 from swin_umamba_training.config import TrainConfig
 from swin_umamba_training.data.fingerprint import Fingerprint, default_patch, normalization_for
 from swin_umamba_training.dataset import Dataset
@@ -45,7 +45,7 @@ def make_plan(dataset: Dataset, config: TrainConfig, aligned: Aligned | None = N
         channels=_channels(dataset, config, start),
         rgb=start.rgb if start and _takes_channels(dataset, start) else dataset.rgb,
         classes=output_classes(dataset, config, aligned),
-        patch=config.patch or (start.patch if start else default_patch(_shape(dataset, config))),
+        patch=config.patch or _patch(_shape(dataset, config), start),
         spacing=dataset.spacing,
         unit=dataset.unit,
         plane=config.plane,
@@ -55,6 +55,22 @@ def make_plan(dataset: Dataset, config: TrainConfig, aligned: Aligned | None = N
         object_diameter=_object_diameter(dataset),
         mirror_axes=(0, 1) if _mirrors(dataset, config) else (),
     )
+
+
+def _patch(shape: tuple[int, int], start: Plan | None) -> tuple[int, int]:
+    """That of the start model, but no larger than the slices: what lies around them costs as much.
+
+    A model that was trained on images with zeros around them goes on so.
+    """
+    if start is None:
+        return default_patch(shape)
+    if start.pad_to_patch:
+        return start.patch
+    height, width = (
+        min(own, -(-size // PATCH_MULTIPLE) * PATCH_MULTIPLE)
+        for own, size in zip(start.patch, shape, strict=True)
+    )
+    return height, width
 
 
 def _mirrors(dataset: Dataset, config: TrainConfig) -> bool:
