@@ -14,6 +14,7 @@ from napari_swin_umamba.checkpoints.model import (
     Model,
     bundled_models,
     load_model,
+    load_model_into,
     model_files,
     read_model_header,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "import_weights",
     "load_imagenet",
     "load_model",
+    "load_model_into",
     "load_upstream_state_dict",
     "model_files",
     "read_model_header",

@@ -23,7 +23,14 @@ from napari_swin_umamba.plan import Plan
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Model", "bundled_models", "load_model", "model_files", "read_model_header"]
+__all__ = [
+    "Model",
+    "bundled_models",
+    "load_model",
+    "load_model_into",
+    "model_files",
+    "read_model_header",
+]
 
 _BUNDLED = Path(__file__).parents[1] / "models"
 _FIRST = "nuclei"
@@ -147,6 +154,33 @@ def load_model(
     network = _joined(_build(path, header.plan))
     read_weights(header, network)
     return Model(network.eval(), header.plan, header.name, header.info, path)
+
+
+def load_model_into(former: Model, path: Path) -> Model:
+    """Load a model into the network of a former one, if that is built alike; else a new one.
+
+    Building a network takes longer than reading a small one's weights, and leaves Python's garbage
+    collector thousands of objects to look at.
+
+    Parameters
+    ----------
+    former
+        Nobody uses it any more: its network is changed in place, also where this fails.
+    path
+        As in :func:`load_model`.
+
+    Raises
+    ------
+    InputError
+        As in :func:`load_model`.
+    """
+    if is_nnunet(path) or is_nnunet(former.source or path):
+        return load_model(path)
+    header = read_header(path)
+    if header.plan != former.plan:
+        return load_model(path)
+    read_weights(header, former.network)
+    return Model(former.network.eval(), header.plan, header.name, header.info, path)
 
 
 def model_files(path: Path) -> tuple[Path, ...]:

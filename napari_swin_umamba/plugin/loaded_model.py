@@ -16,9 +16,17 @@ __all__ = ["LoadedModel"]
 
 
 class LoadedModel:
-    """The model used last, kept so that the next run starts at once. Safe between threads."""
+    """The model used last, kept so that the next run starts at once. Safe between threads.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    changes
+        Its file is written again and again, and what was got before is not used after the next
+        :meth:`get`: the network is kept and filled with the new weights.
+    """
+
+    def __init__(self, changes: bool = False) -> None:
+        self._changes = changes
         self._lock = threading.Lock()
         self._key: tuple[tuple[Path, int, int], ...] | None = None
         self._loaded: tuple[Model, str] | None = None
@@ -33,7 +41,7 @@ class LoadedModel:
         InputError
             The file is gone or cannot be used.
         """
-        from napari_swin_umamba.segmentation import load_model, model_files
+        from napari_swin_umamba.segmentation import load_model, load_model_into, model_files
 
         try:
             path.stat()
@@ -45,9 +53,11 @@ class LoadedModel:
             ) from error
         with self._lock:
             if self._loaded is None or self._key != key:
-                self._loaded = None  # two models at once may not fit into memory
+                # Two models at once may not fit into memory.
+                former, self._loaded = self._loaded if self._changes else None, None
                 digest = _digest(files)
-                self._loaded = load_model(path), digest
+                model = load_model_into(former[0], path) if former else load_model(path)
+                self._loaded = model, digest
                 self._key = key
             return self._loaded
 

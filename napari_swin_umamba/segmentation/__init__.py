@@ -13,6 +13,7 @@ from napari_swin_umamba.checkpoints import (
     ModelInfo,
     bundled_models,
     load_model,
+    load_model_into,
     model_files,
     read_model_header,
 )
@@ -62,6 +63,7 @@ __all__ = [
     "number_objects",
     "output_probabilities",
     "load_model",
+    "load_model_into",
     "measure_flicker",
     "measure_labels",
     "model_files",

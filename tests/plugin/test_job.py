@@ -8,12 +8,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 pytest.importorskip("napari")
 
 from napari.components import ViewerModel
 
+from napari_swin_umamba.checkpoints.native import write_model_file
 from napari_swin_umamba.errors import Cancelled, InputError
+from napari_swin_umamba.files import hash_file
 from napari_swin_umamba.plugin.job import run_segmentation
 from napari_swin_umamba.plugin.job_messages import Begun, SegmentedSlice, SegmentTask, Summary
 from napari_swin_umamba.plugin.layer_view import view_of_layer
@@ -22,7 +25,7 @@ from napari_swin_umamba.plugin.options import SegmentOptions
 from napari_swin_umamba.plugin.reading import read_layer
 from napari_swin_umamba.plugin.slice_cache import SliceCache, plane_key
 from napari_swin_umamba.plugin.worker import Channel, Failure, JobThread, Progress, Question
-from napari_swin_umamba.segmentation import read_model_header
+from napari_swin_umamba.segmentation import load_model, read_model_header
 
 
 class Recorder(Channel):
@@ -221,6 +224,33 @@ def test_work_waits_for_a_window_that_is_slow_and_stops_while_it_waits() -> None
     assert thread.ended
     assert taken == list(range(len(taken)))
     assert len(list(thread.channel.results())) <= 64
+
+
+def test_a_file_that_changes_again_and_again_fills_one_network(
+    make_model: Callable[..., Path],
+) -> None:
+    path, models = make_model("live"), LoadedModel(changes=True)
+    model = models.get(path)[0]
+    with torch.no_grad():
+        changed = {name: value + 1 for name, value in model.network.state_dict().items()}
+    write_model_file(path, changed, name="live", plan=model.plan, info=model.info, dtype=None)
+
+    again, digest = models.get(path)
+
+    assert again.network is model.network
+    assert not again.network.training
+    assert digest == hash_file(path)
+    for name, value in load_model(path).network.state_dict().items():
+        torch.testing.assert_close(again.network.state_dict()[name], value)
+    path.write_bytes(make_model("other", channels=("a", "b")).read_bytes())
+    other = models.get(path)[0]
+    assert other.network is not model.network
+    assert other.plan.in_channels == 2
+    path.write_bytes(path.read_bytes()[:-1000])
+    with pytest.raises(InputError):
+        models.get(path)
+    path.write_bytes(make_model("other", channels=("a", "b")).read_bytes())
+    assert models.get(path)[0].network is not other.network  # that one may be half filled
 
 
 def test_model_is_read_again_only_if_the_file_changed(make_model: Callable[..., Path]) -> None:

@@ -41,7 +41,7 @@ class LivePrediction(QObject):
         super().__init__(watch)
         self._opened, self._watch = opened, watch
         self._on = True
-        self._models = LoadedModel()
+        self._models = LoadedModel(changes=True)
         self._runner = Runner(self)
         self._runner.delivered.connect(self._take)
         self._runner.ended.connect(self._on_end)
