@@ -54,6 +54,7 @@ class Person:
         self.dock.opened.go_to((z,))
         layer.selected_label = label
         self.drag(layer, *pixels, size=size)
+        assert (layer.data[z] == label).any(), "nothing was painted: there will be no verdict"
 
     def paint_slice(self, z: int, classes: tuple[int, ...] = (1, 2, 3)) -> None:
         if 1 in classes:
