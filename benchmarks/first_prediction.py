@@ -185,6 +185,7 @@ def main() -> None:
     """Measure once and print the figures as JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--start", default="nuclei", help="a bundled model, or project")
+    parser.add_argument("--limit", type=float, default=90, help="seconds after which it gives up")
     parser.add_argument("--cold", action="store_true", help="compile the kernels anew")
     options = parser.parse_args()
     from event_loop import isolate_settings
@@ -192,7 +193,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="first-prediction-") as place:
         folder = Path(place)
         isolate_settings(folder)
-        result = measure(options.start, folder, options.cold)
+        result = measure(options.start, folder, options.cold, options.limit)
     packages = ("napari", "PyQt6", "torch", "numba", "lightning", "numpy")
     result["versions"] = {name: version(name) for name in packages}
     result["machine"] = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"

@@ -78,6 +78,7 @@ def test_dice_counts_all_objects_as_one(script: Callable[[str], ModuleType]) -> 
 @pytest.mark.parametrize("start", ["nuclei", "project"])
 def test_a_better_prediction_is_seen(start: str) -> None:
     command = [sys.executable, str(BENCHMARKS / "first_prediction.py"), "--start", start]
+    command += ["--limit", "900"]  # on a computer that is busy
     result = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     assert result["before"] < result["after"] <= 1
     assert 0 < result["first"] <= result["better"]
