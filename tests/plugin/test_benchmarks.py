@@ -75,6 +75,7 @@ def test_dice_counts_all_objects_as_one(script: Callable[[str], ModuleType]) -> 
 
 @pytest.mark.slow
 @pytest.mark.window
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("start", ["nuclei", "project"])
 def test_a_better_prediction_is_seen(start: str) -> None:
     command = [sys.executable, str(BENCHMARKS / "first_prediction.py"), "--start", start]
