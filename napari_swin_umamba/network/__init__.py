@@ -13,8 +13,14 @@ def warm_up(backward: bool = True) -> None:
     backward
         Also those that only training needs.
     """
-    from napari_swin_umamba.network.cpu import instance_norm
+    from napari_swin_umamba.network.cpu import (
+        convolution,
+        instance_norm,
+        pointwise,
+        winograd_weight,
+    )
     from napari_swin_umamba.network.selective_scan import numba_backend
 
-    instance_norm.warm_up()
+    for kernels in (convolution, instance_norm, pointwise, winograd_weight):
+        kernels.warm_up()
     numba_backend.warm_up(backward)

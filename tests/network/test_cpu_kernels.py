@@ -1,4 +1,4 @@
-"""Vector code, thread pool and the fused passes of the CPU."""
+"""Vector code, thread pool and linear layers of the CPU."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from napari_swin_umamba.network.cpu import instance_norm, simd
+from napari_swin_umamba.network.cpu import functions, simd
 from napari_swin_umamba.network.cpu.threads import run_all
 from napari_swin_umamba.network.linear import linear
 
@@ -20,19 +20,19 @@ from napari_swin_umamba.network.linear import linear
 @numba.njit(error_model="numpy")
 def _exp2(x, y):
     for i in range(0, x.size, 16):
-        simd.store(y, i, simd.exp2(simd.load(x, i)))
+        simd.store(y, i, functions.exp2(simd.load(x, i)))
 
 
 @numba.njit(error_model="numpy")
 def _softplus(x, y):
     for i in range(0, x.size, 16):
-        simd.store(y, i, simd.softplus(simd.load(x, i)))
+        simd.store(y, i, functions.softplus(simd.load(x, i)))
 
 
 @numba.njit(error_model="numpy")
 def _sigmoid(x, y):
     for i in range(0, x.size, 16):
-        simd.store(y, i, simd.sigmoid(simd.load(x, i)))
+        simd.store(y, i, functions.sigmoid(simd.load(x, i)))
 
 
 @numba.njit(error_model="numpy")
@@ -146,45 +146,6 @@ class TestThreads:
         from napari_swin_umamba.network.cpu import threads
 
         assert {pid for pid, _ in threads._pools} <= {os.getpid()}
-
-
-@pytest.mark.parametrize("shape", [(1, 16, 1, 3), (2, 48, 7, 9), (1, 32, 40, 20)])
-@pytest.mark.parametrize("activate", [True, False])
-@pytest.mark.parametrize("with_other", [True, False])
-def test_fused_instance_norm_equals_torchs(
-    shape: tuple[int, ...], activate: bool, with_other: bool
-) -> None:
-    torch.manual_seed(0)
-    x = (torch.randn(shape) * 3 + 5).to(memory_format=torch.channels_last)
-    other = torch.randn(shape).to(memory_format=torch.channels_last)
-    expected = functional.instance_norm(x)
-    if with_other:
-        expected = expected + functional.instance_norm(other)
-    if activate:
-        expected = functional.leaky_relu(expected, 0.01)
-    with torch.inference_mode():
-        assert instance_norm.supports(x)
-        y = instance_norm.normalize_(x, other if with_other else None, activate)
-
-    assert y.data_ptr() == x.data_ptr()
-    torch.testing.assert_close(y, expected, rtol=1e-4, atol=1e-5)
-
-
-def test_variance_survives_a_large_mean() -> None:
-    torch.manual_seed(0)
-    noise = torch.randn(1, 16, 64, 64)
-    x = (1000 + noise).to(memory_format=torch.channels_last)
-    expected = functional.instance_norm(x.double()).float()
-    with torch.inference_mode():
-        y = instance_norm.normalize_(x, activate=False)
-
-    torch.testing.assert_close(y, expected, rtol=1e-3, atol=1e-3)
-
-
-def test_a_constant_channel_becomes_zero() -> None:
-    x = torch.full((1, 16, 8, 8), 7.0).to(memory_format=torch.channels_last)
-    with torch.inference_mode():
-        assert not instance_norm.normalize_(x).any()
 
 
 @pytest.mark.parametrize("bias", [True, False])

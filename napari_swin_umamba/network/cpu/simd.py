@@ -15,7 +15,7 @@ from numba.extending import intrinsic, models, register_model
 
 from napari_swin_umamba.network.cpu import LANES
 
-_VECTOR = ir.VectorType(ir.FloatType(), LANES)
+VECTOR = ir.VectorType(ir.FloatType(), LANES)
 _INTEGERS = ir.VectorType(ir.IntType(32), LANES)
 
 
@@ -27,7 +27,7 @@ class _Float32x16(types.Type):
 @register_model(_Float32x16)
 class _Float32x16Model(models.PrimitiveModel):
     def __init__(self, dmm: Any, fe_type: Any) -> None:
-        super().__init__(dmm, fe_type, _VECTOR)
+        super().__init__(dmm, fe_type, VECTOR)
 
 
 float32x16 = _Float32x16()
@@ -38,8 +38,12 @@ def _integer_splat(value: int) -> ir.Constant:
 
 
 def _pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
-    data = context.make_array(array_type)(context, builder, array).data
-    return builder.bitcast(builder.gep(data, [index]), _VECTOR.as_pointer())
+    return address(builder, context.make_array(array_type)(context, builder, array).data, index)
+
+
+def address(builder: Any, data: Any, index: Any) -> Any:
+    """Code for a pointer to 16 lanes that begin at an element."""
+    return builder.bitcast(builder.gep(data, [index]), VECTOR.as_pointer())
 
 
 @intrinsic
@@ -51,6 +55,21 @@ def load(typingctx: Any, array: Any, index: Any) -> Any:
         return builder.load(pointer, align=4)
 
     return float32x16(array, types.intp), codegen
+
+
+@intrinsic
+def load_if(typingctx: Any, inside: Any, array: Any, index: Any, otherwise: Any) -> Any:
+    """Read 16 neighbouring elements of a flat float32 array, or take ``otherwise``."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        value = cgutils.alloca_once_value(builder, args[3])
+        condition = context.cast(builder, args[0], signature.args[0], types.boolean)
+        with builder.if_then(cgutils.as_bool_bit(builder, condition)):
+            pointer = _pointer(context, builder, signature.args[1], args[1], args[2])
+            builder.store(builder.load(pointer, align=4), value)
+        return builder.load(value)
+
+    return float32x16(types.boolean, array, types.intp, float32x16), codegen
 
 
 @intrinsic
@@ -70,7 +89,7 @@ def splat(typingctx: Any, value: Any) -> Any:
     """Copy one float32 into all lanes."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return _splat(builder, args[0])
+        return splat_value(builder, args[0])
 
     return float32x16(types.float32), codegen
 
@@ -81,7 +100,7 @@ def splat_from(typingctx: Any, array: Any, index: Any) -> Any:
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         data = context.make_array(signature.args[0])(context, builder, args[0]).data
-        return _splat(builder, builder.load(builder.gep(data, [args[1]]), align=4))
+        return splat_value(builder, builder.load(builder.gep(data, [args[1]]), align=4))
 
     return float32x16(array, types.intp), codegen
 
@@ -103,8 +122,9 @@ def prefetch(typingctx: Any, array: Any, index: Any) -> Any:
     return types.void(array, types.intp), codegen
 
 
-def _splat(builder: Any, value: Any) -> Any:
-    undefined = ir.Constant(_VECTOR, ir.Undefined)
+def splat_value(builder: Any, value: Any) -> Any:
+    """Code for one value in all lanes."""
+    undefined = ir.Constant(VECTOR, ir.Undefined)
     first = builder.insert_element(undefined, value, ir.Constant(ir.IntType(32), 0))
     return builder.shuffle_vector(first, undefined, _integer_splat(0))
 
@@ -126,8 +146,9 @@ mul = _binary("fmul")
 div = _binary("fdiv")
 
 
-def _llvm_function(builder: Any, name: str, arity: int) -> Any:
-    function_type = ir.FunctionType(_VECTOR, [_VECTOR] * arity)
+def llvm_function(builder: Any, name: str, arity: int) -> Any:
+    """Code for one of LLVM's functions of vectors."""
+    function_type = ir.FunctionType(VECTOR, [VECTOR] * arity)
     return cgutils.get_or_insert_function(builder.module, function_type, f"llvm.{name}.v16f32")
 
 
@@ -136,7 +157,7 @@ def fma(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
     """``a * b + c``, in one rounding where the processor can."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.call(_llvm_function(builder, "fmuladd", 3), args)
+        return builder.call(llvm_function(builder, "fmuladd", 3), args)
 
     return float32x16(float32x16, float32x16, float32x16), codegen
 
@@ -163,18 +184,18 @@ def absolute(typingctx: Any, a: Any) -> Any:
     """Magnitude of each lane."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.call(_llvm_function(builder, "fabs", 1), args)
+        return builder.call(llvm_function(builder, "fabs", 1), args)
 
     return float32x16(float32x16), codegen
 
 
 @intrinsic
-def _add_exponent(typingctx: Any, a: Any, shifted: Any) -> Any:
-    """``a * 2^n``, n being the low bits of ``shifted``'s significand; see :func:`exp2`."""
+def add_exponent(typingctx: Any, a: Any, shifted: Any) -> Any:
+    """``a * 2^n``, n being the low bits of ``shifted``'s significand; see ``functions.exp2``."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         n = builder.shl(builder.bitcast(args[1], _INTEGERS), _integer_splat(23))
-        return builder.bitcast(builder.add(builder.bitcast(args[0], _INTEGERS), n), _VECTOR)
+        return builder.bitcast(builder.add(builder.bitcast(args[0], _INTEGERS), n), VECTOR)
 
     return float32x16(float32x16, float32x16), codegen
 
@@ -194,57 +215,11 @@ def _pairwise(typingctx: Any, a: Any, b: Any) -> Any:
 inline = numba.njit(nogil=True, error_model="numpy", forceinline=True)
 """Decorator of functions on lanes that kernels take in whole."""
 
-_ROUNDER = 12582912.0  # 1.5 * 2^23: adding it rounds to the nearest integer
-_LOG2E = 1.4426950408889634
-
 
 @inline
-def exp2(x: Any) -> Any:
-    """``2^x`` for x <= 0, relative error about 1e-7; below 2^-126 it returns 2^-126.
-
-    The nearest integer is taken off, so the polynomial (minimax, ``1 + f q(f)``, degree 6) sees
-    |f| <= 1/2. Its constant is exactly 1: decays close to 1 keep their distance from 1, which
-    compounds over thousands of steps.
-    """
-    x = maximum(x, splat(numba.float32(-126.0)))
-    shifted = add(x, splat(numba.float32(_ROUNDER)))
-    f = sub(x, sub(shifted, splat(numba.float32(_ROUNDER))))
-    q = splat(numba.float32(0.0001547587637403692))
-    q = fma(q, f, splat(numba.float32(0.0013400249160600841)))
-    q = fma(q, f, splat(numba.float32(0.009618005501707043)))
-    q = fma(q, f, splat(numba.float32(0.055503278593952404)))
-    q = fma(q, f, splat(numba.float32(0.24022651331509742)))
-    q = fma(q, f, splat(numba.float32(0.6931472062001168)))
-    return _add_exponent(fma(q, f, splat(numba.float32(1.0))), shifted)
-
-
-@inline
-def softplus(x: Any) -> Any:
-    """``log(1 + e^x)`` as ``max(x, 0) + log1p(e^-|x|)``; relative error 1e-6, 2e-5 at x = -80."""
-    zero = splat(numba.float32(0.0))
-    z = exp2(mul(absolute(x), splat(numba.float32(-_LOG2E))))  # in (0, 1]
-    # log1p(z) / z, minimax on [0, 1], error 4e-9
-    p = splat(numba.float32(-0.003338734285023126))
-    p = fma(p, z, splat(numba.float32(0.020277790991639635)))
-    p = fma(p, z, splat(numba.float32(-0.057759194331790636)))
-    p = fma(p, z, splat(numba.float32(0.10684543583084403)))
-    p = fma(p, z, splat(numba.float32(-0.15353282572979934)))
-    p = fma(p, z, splat(numba.float32(0.19692456922240825)))
-    p = fma(p, z, splat(numba.float32(-0.24957347668565535)))
-    p = fma(p, z, splat(numba.float32(0.3333027574051032)))
-    p = fma(p, z, splat(numba.float32(-0.4999991418571361)))
-    p = fma(p, z, splat(numba.float32(0.9999999960147224)))
-    return fma(p, z, maximum(x, zero))
-
-
-@inline
-def sigmoid(x: Any) -> Any:
-    """``1 / (1 + e^-x)`` without overflow on either side."""
-    one = splat(numba.float32(1.0))
-    z = exp2(mul(absolute(x), splat(numba.float32(-_LOG2E))))  # e^-|x|
-    # For x < 0 the numerator is z, for x >= 0 it is 1: e^min(x, 0).
-    low = exp2(mul(sub(x, maximum(x, splat(numba.float32(0.0)))), splat(numba.float32(_LOG2E))))
-    return div(low, add(one, z))
+def constant(value: float) -> Any:
+    """Copy a number that is known beforehand into all lanes."""
+    return splat(numba.float32(value))
 
 
 @inline

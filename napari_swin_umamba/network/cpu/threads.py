@@ -60,6 +60,13 @@ def run_all(tasks: Sequence[Task], small: bool = False) -> None:
         raise queue.errors[0]
 
 
+def ranges(count: int, per_thread: int = 2) -> list[tuple[int, int]]:
+    """Cut ``range(count)`` into parts of nearly equal size, some for each thread."""
+    parts = min(count, per_thread * torch.get_num_threads())
+    cuts = [count * i // parts for i in range(parts + 1)]
+    return list(zip(cuts[:-1], cuts[1:], strict=True))
+
+
 class _Queue:
     """Tasks that several threads take one by one."""
 

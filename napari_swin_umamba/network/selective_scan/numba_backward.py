@@ -10,16 +10,14 @@ from typing import Any
 import numba
 import numpy as np
 
+from napari_swin_umamba.network.cpu.functions import exp2, sigmoid, softplus
 from napari_swin_umamba.network.cpu.simd import (
     add,
-    exp2,
     fma,
     inline,
     lane_sums,
     load,
     mul,
-    sigmoid,
-    softplus,
     splat,
     splat_from,
     store,

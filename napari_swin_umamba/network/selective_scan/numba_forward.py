@@ -9,14 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from napari_swin_umamba.network.cpu.functions import exp2, softplus
 from napari_swin_umamba.network.cpu.simd import (
-    exp2,
     fma,
     inline,
     load,
     mul,
     prefetch,
-    softplus,
     splat_from,
     store,
 )
