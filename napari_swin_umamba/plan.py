@@ -184,6 +184,8 @@ class Plan(_Frozen):
     """Objects only: smaller ones are dropped."""
     fill_holes: bool = True
     """Objects only: background that an object encloses belongs to it."""
+    convex_objects: bool = False
+    """Objects only: they are nearly convex, so one with a waist is taken for two and divided."""
     object_diameter: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """Objects only: median diameter in training, in pixels as the network sees them (of a circle of
     the same area); None if unknown."""

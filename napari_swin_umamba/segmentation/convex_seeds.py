@@ -15,7 +15,8 @@ from functools import cached_property
 
 import numpy as np
 from scipy import ndimage
-from scipy.spatial import ConvexHull
+
+from napari_swin_umamba.segmentation.convexity import convexity, mean_convexity
 
 __all__ = ["LEVELS", "convex_seeds"]
 
@@ -47,10 +48,7 @@ class _Piece:
     @cached_property
     def convexity(self) -> float:
         """Share of its convex hull that it fills."""
-        corners = np.concatenate(
-            [np.stack([self.pixels[0] + a, self.pixels[1] + b], 1) for a in (0, 1) for b in (0, 1)]
-        )
-        return float(self.size / ConvexHull(corners).volume)
+        return convexity(self.mask)
 
 
 def convex_seeds(values: np.ndarray, levels: tuple[float, ...] = LEVELS) -> np.ndarray:
@@ -86,7 +84,7 @@ def convex_seeds(values: np.ndarray, levels: tuple[float, ...] = LEVELS) -> np.n
             children.setdefault(parent, []).extend(above[level + 1][number].chosen)
         for number, parts in children.items():
             piece = above[level][number]
-            if len(parts) > 1 and _convexity(parts) >= piece.convexity:
+            if len(parts) > 1 and _together(parts) >= piece.convexity:
                 piece.chosen = parts
     seeds = np.zeros(values.shape, np.int32)
     roots = above[0].values()
@@ -112,7 +110,5 @@ def _first_pixel(piece: _Piece) -> tuple[int, int]:
     return piece.origin[0], piece.origin[1] + int(np.argmax(piece.mask[0]))
 
 
-def _convexity(parts: list[_Piece]) -> float:
-    """Mean of pieces, large ones counting more."""
-    sizes = np.array([part.size for part in parts], float)
-    return float(sizes @ [part.convexity for part in parts] / sizes.sum())
+def _together(parts: list[_Piece]) -> float:
+    return mean_convexity([part.size for part in parts], [part.convexity for part in parts])

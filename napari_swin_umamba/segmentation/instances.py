@@ -14,8 +14,9 @@ from scipy import ndimage
 from skimage.segmentation import watershed
 
 from napari_swin_umamba.plan import Plan
-from napari_swin_umamba.segmentation.convex_seeds import convex_seeds
+from napari_swin_umamba.segmentation.convex_seeds import LEVELS, convex_seeds
 from napari_swin_umamba.segmentation.holes import fill_holes
+from napari_swin_umamba.segmentation.joined_objects import divide_joined_objects
 from napari_swin_umamba.segmentation.numbering import number_in_order
 
 __all__ = [
@@ -30,6 +31,8 @@ _DISTANCES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 """Relative distances to an object's edge at which the middles of objects may part."""
 _BOUNDARY_OUTSIDE = 1
 """Pixels of the boundary class that lie outside of the object."""
+_SURE = 0.7
+"""Share of the image's largest interior probability that each object's must reach."""
 _CROSS = ndimage.generate_binary_structure(2, 1)
 
 
@@ -56,6 +59,7 @@ def instances_from_boundary(probabilities: np.ndarray, min_object_pixels: int = 
        (:func:`~napari_swin_umamba.segmentation.convex_seeds.convex_seeds`), then objects that hold
        none, too thin to have an interior.
     3. A watershed on the interior probability shares the objects' pixels out among the seeds.
+    4. Objects with an interior that is nowhere nearly as sure as others' are dropped.
     """
     interior = probabilities[1]
     objects = probabilities[0] < 0.5
@@ -65,7 +69,7 @@ def instances_from_boundary(probabilities: np.ndarray, min_object_pixels: int = 
     objects |= seeds > 0
     _add_seeds(seeds, objects)
     labels = watershed(-interior, seeds, mask=objects)
-    return number_in_order(labels, min_object_pixels)
+    return number_in_order(_without_doubtful(labels, interior), min_object_pixels)
 
 
 def instances_from_distance(probabilities: np.ndarray, min_object_pixels: int = 16) -> np.ndarray:
@@ -108,7 +112,11 @@ def number_objects(probabilities: np.ndarray, plan: Plan) -> np.ndarray:
     """
     decode = instances_from_distance if plan.output == "distance" else instances_from_boundary
     objects = decode(probabilities, plan.min_object_pixels)
-    return fill_holes(objects) if plan.fill_holes else objects
+    if plan.fill_holes:
+        objects = fill_holes(objects)
+    if plan.convex_objects:
+        objects = number_in_order(divide_joined_objects(objects))
+    return objects
 
 
 def output_probabilities(logits: np.ndarray, plan: Plan) -> np.ndarray:
@@ -153,6 +161,15 @@ def objects_from_classes(labels: np.ndarray) -> np.ndarray:
         pieces[of_class > 0] = of_class[of_class > 0] + largest
         largest += count
     return number_in_order(pieces, 1)
+
+
+def _without_doubtful(labels: np.ndarray, interior: np.ndarray) -> np.ndarray:
+    """Set objects of an unsure interior to background; those too thin to have one stay."""
+    surest = ndimage.maximum(interior, labels, np.arange(labels.max() + 1))
+    # Relative, since nothing is sure for a network that has just begun to learn.
+    doubtful = (surest > LEVELS[0]) & (surest < _SURE * surest.max())
+    kept: np.ndarray = np.where(doubtful[labels], 0, labels)
+    return kept
 
 
 def _add_seeds(seeds: np.ndarray, candidates: np.ndarray) -> None:

@@ -95,7 +95,7 @@ MODELS = {
         recipes=("nuclei",),
         architecture="swin-umamba-d-tiny",
         arguments=("--instances", "--class-names", "nucleus"),
-        patch=(512, 512),
+        patch=(128, 128),
         description="Nuclei in fluorescence, stained tissue and bright field; numbers each "
         "nucleus.",
         limits="Best in fluorescence, with nuclei 8 to 60 pixels across; others need the object "

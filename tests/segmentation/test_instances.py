@@ -48,6 +48,24 @@ def test_objects_come_back_as_they_were_drawn() -> None:
         assert iou(found == mine, labels == number) > 0.93
 
 
+def test_objects_of_an_unsure_interior_are_dropped_and_thin_ones_stay() -> None:
+    labels = np.zeros((60, 60), int)
+    for number, (y, x) in enumerate([(15, 15), (15, 45), (45, 15)], start=1):
+        labels[disc(labels.shape, y, x, 10)] = number
+    labels[40:42, 30:58] = 4  # all boundary, no interior
+    probabilities = ideal_probabilities(labels)
+    unsure = labels == 2
+    probabilities[1][unsure] *= 0.6
+    probabilities[0][unsure] = 0.3
+    found = instances_from_boundary(probabilities)
+    assert found.max() == 3
+    assert found[15, 15] and found[45, 15] and found[40, 45] and not found[15, 45]
+    # All are as unsure as each other where the network has just begun to learn.
+    probabilities[1] *= 0.5
+    probabilities[0] = np.where(labels > 0, 0.3, 0.98)
+    assert instances_from_boundary(probabilities)[15, 15]
+
+
 def test_touching_objects_are_kept_apart_without_a_gap() -> None:
     labels = np.zeros((40, 60), int)
     labels[5:35, 5:30] = 1

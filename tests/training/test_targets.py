@@ -91,6 +91,14 @@ def test_holes_that_are_meant_and_slips_of_the_brush() -> None:
     assert summarize_mask("a", mask).holed == 1
 
 
+def test_objects_far_from_convex_are_counted() -> None:
+    mask = np.zeros((40, 80), int)
+    mask[5:35, 5:35] = 4
+    mask[5:35, 45:75] = 9
+    mask[5:25, 55:75] = 0  # an L: five ninths of its square, five sevenths of its hull
+    assert summarize_mask("a", mask).bent == 1
+
+
 def test_masks_that_could_be_either_ask() -> None:
     with pytest.raises(InputError, match="--instances.*--semantic"):
         are_instances([summarize_mask("a", discs(5)), summarize_mask("b", discs(4))])

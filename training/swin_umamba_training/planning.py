@@ -52,6 +52,7 @@ def make_plan(dataset: Dataset, config: TrainConfig, aligned: Aligned | None = N
         output=config.recipe.targets.instances if dataset.instances else "semantic",
         resample=config.spacing is not None,
         fill_holes=dataset.fingerprint.holed_objects <= _MEANT * dataset.fingerprint.objects,
+        convex_objects=dataset.fingerprint.bent_objects <= _MEANT * dataset.fingerprint.objects,
         object_diameter=_object_diameter(dataset),
         mirror_axes=(0, 1) if _mirrors(dataset, config) else (),
     )

@@ -11,6 +11,7 @@ from scipy import ndimage
 
 from napari_swin_umamba.errors import InputError
 from napari_swin_umamba.plan import Plan
+from napari_swin_umamba.segmentation.convexity import convexity
 from napari_swin_umamba.segmentation.holes import fill_holes
 
 __all__ = [
@@ -37,6 +38,7 @@ MAX_CLASSES = 64
 """More values than this in semantic masks is taken for a mistake."""
 MIN_OBJECT_PIXELS: int = Plan.model_fields["min_object_pixels"].default
 """Smaller objects are not learned, for models do not report them either."""
+_CONVEX = 0.8
 _CERTAINLY_INSTANCES = 20
 """Labels in one mask, each in one piece, from which nobody would mean classes."""
 _CROSS = ndimage.generate_binary_structure(2, 1)
@@ -55,6 +57,8 @@ class MaskSummary:
     """Number of foreground values on fewer than :data:`MIN_OBJECT_PIXELS` pixels."""
     holed: int = 0
     """Number of foreground values that enclose background, at least a twentieth of their size."""
+    bent: int = 0
+    """Number of foreground values that fill less than four fifths of their convex hulls."""
 
     @property
     def labels(self) -> int:
@@ -66,16 +70,18 @@ def summarize_mask(name: str, mask: NDArray[np.integer]) -> MaskSummary:
     """Look at a mask ``(Y, X)`` without keeping it."""
     values, compact, counts = np.unique(mask, return_inverse=True, return_counts=True)
     compact = compact.reshape(mask.shape).astype(np.int32)
-    pieces = 0
+    pieces = bent = 0
     eight = np.ones((3, 3))
     for index, box in enumerate(ndimage.find_objects(compact + 1)):
         if values[index] != 0 and box is not None:
-            pieces += int(ndimage.label(compact[box] == index, eight)[1] == 1)
+            inside = compact[box] == index
+            pieces += int(ndimage.label(inside, eight)[1] == 1)
+            bent += counts[index] >= MIN_OBJECT_PIXELS and convexity(inside) < _CONVEX
     small = int(((values != 0) & (counts < MIN_OBJECT_PIXELS)).sum())
     filled = fill_holes(mask)
     enclosed, sizes = np.unique(filled[filled != mask], return_counts=True)
     holed = int((20 * sizes >= counts[np.searchsorted(values, enclosed)]).sum())
-    return MaskSummary(name, tuple(int(value) for value in values), pieces, small, holed)
+    return MaskSummary(name, tuple(int(value) for value in values), pieces, small, holed, int(bent))
 
 
 def are_instances(summaries: Sequence[MaskSummary]) -> bool:

@@ -95,6 +95,8 @@ class Fingerprint(_Frozen):
     """Median, in pixels as stored, of circles of the objects' areas; None without objects."""
     holed_objects: int = 0
     """How many enclose background, at least a twentieth of their size."""
+    bent_objects: int = 0
+    """How many fill less than four fifths of their convex hulls."""
     labelled: float
     """Share of the pixels that something is known about."""
     sha256: str
@@ -182,6 +184,7 @@ def take_fingerprint(
         objects=0 if rule.values else sum(item.objects for item in known),
         object_diameter=None if rule.values else _median_diameter(known, rule),
         holed_objects=0 if rule.values else sum(item.holed for item in known),
+        bent_objects=0 if rule.values else sum(item.bent for item in known),
         labelled=labelled / max(1, sum(pixels.values())),
         sha256=_data_hash(reports),
     )

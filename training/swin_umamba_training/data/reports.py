@@ -23,8 +23,9 @@ class SliceReport:
     objects: int = 0
     small: int = 0
     holed: int = 0
-    """Where objects are numbered: how many, how many too small to learn from, and how many with
-    holes."""
+    bent: int = 0
+    """Where objects are numbered: how many, how many too small to learn from, how many with holes,
+    and how many far from convex."""
 
 
 @dataclass(frozen=True)

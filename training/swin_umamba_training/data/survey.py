@@ -183,15 +183,15 @@ class _Looker:
             plane = labels[layout.target(position)]
             values, counts = np.unique(plane, return_counts=True)
             pixels = dict(zip(values.tolist(), counts.tolist(), strict=True))
-            objects = small = holed = 0
+            found = (0, 0, 0, 0)
             if self._source.classes is None or self._instances:
                 hidden = plane if unknown is None else np.where(plane == unknown, 0, plane)
                 if background:
                     hidden = np.where(hidden == background, 0, hidden)
                 summary = summarize_mask(Path(case.labels_name).name, hidden)
                 self._summaries.append(summary)
-                objects, small, holed = summary.labels, summary.small, summary.holed
-            reports.append(SliceReport(position, pixels, objects, small, holed))
+                found = (summary.labels, summary.small, summary.holed, summary.bent)
+            reports.append(SliceReport(position, pixels, *found))
         return tuple(reports)
 
     def _sample(
