@@ -17,7 +17,7 @@ __all__ = ["check_architecture", "make_plan"]
 
 DEFAULT_ARCHITECTURE = "swin-umamba-d"
 _MEANT = 0.05
-"""Share of the objects from which on their holes are meant, and not slips of the brush."""
+"""Share of the objects from which on their holes or bends are meant, not slips of the brush."""
 
 
 def make_plan(dataset: Dataset, config: TrainConfig, aligned: Aligned | None = None) -> Plan:

@@ -39,6 +39,7 @@ MAX_CLASSES = 64
 MIN_OBJECT_PIXELS: int = Plan.model_fields["min_object_pixels"].default
 """Smaller objects are not learned, for models do not report them either."""
 _CONVEX = 0.8
+"""Share of its convex hull below which an object is bent."""
 _CERTAINLY_INSTANCES = 20
 """Labels in one mask, each in one piece, from which nobody would mean classes."""
 _CROSS = ndimage.generate_binary_structure(2, 1)
