@@ -16,15 +16,13 @@ def convexity(mask: np.ndarray) -> float:
     mask
         ``(Y, X)``, at least one pixel set. Pixels are squares, so one pixel is convex.
     """
-    rows, columns = np.nonzero(mask)
     # A row's pixels between its first and its last add no corner to the hull.
-    ends = np.flatnonzero(np.r_[True, rows[1:] != rows[:-1]])
-    first, last = columns[ends], columns[np.r_[ends[1:] - 1, len(rows) - 1]] + 1
-    rows = rows[ends]
-    corners = np.concatenate(
-        [np.stack([rows + down, across], 1) for down in (0, 1) for across in (first, last)]
-    )
-    return float(len(columns) / ConvexHull(corners).volume)
+    rows = np.flatnonzero(mask.any(axis=1))
+    first = mask.argmax(axis=1)[rows]
+    last = mask.shape[1] - mask[:, ::-1].argmax(axis=1)[rows]
+    corners = np.array([[rows, first], [rows, last], [rows + 1, first], [rows + 1, last]])
+    hull = ConvexHull(corners.transpose(0, 2, 1).reshape(-1, 2))
+    return float(np.count_nonzero(mask) / hull.volume)
 
 
 def mean_convexity(sizes: list[int], convexities: list[float]) -> float:

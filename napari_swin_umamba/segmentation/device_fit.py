@@ -14,10 +14,10 @@ __all__ = ["DeviceFit"]
 _logger = logging.getLogger(__name__)
 
 # Pixels of all tiles that a device works on at once. Four tiles of 512 x 512 fill a GPU, and fit
-# into 8 GB. A CPU is full with one tile of 256 x 256; of smaller ones (volumes of small slices)
+# into 8 GB. A CPU is full with two tiles of 256 x 256; of smaller ones (volumes of small slices)
 # several at once spare it most of what each call of the network costs whatever its size.
 _GPU_PIXELS = 4 * 512 * 512
-_CPU_PIXELS = 256 * 256
+_CPU_PIXELS = 2 * 256 * 256
 _SMALLEST_TILE = 128  # smaller ones see too little around a pixel
 
 
@@ -51,9 +51,8 @@ class DeviceFit:
         """Return how many tiles of this size to predict at once."""
         return max(1, self._pixels // (tile[0] * tile[1]))
 
-    def take_fewer_tiles(self, tile: tuple[int, int]) -> bool:
-        """Halve the number of tiles at once; False if it is one already."""
-        tiles = self.tiles(tile)
+    def take_fewer_tiles(self, tile: tuple[int, int], tiles: int) -> bool:
+        """Take half as many tiles at once as those that did not fit; False if that was one."""
         if tiles == 1:
             return False
         self._pixels = tiles // 2 * tile[0] * tile[1]

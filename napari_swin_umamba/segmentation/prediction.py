@@ -335,7 +335,7 @@ class _TileRunner:
         except Exception as error:
             if len(tiles) == 1 or not is_out_of_memory(error):
                 raise
-        self._fit.take_fewer_tiles(tiles.shape[2:])
+        self._fit.take_fewer_tiles(tiles.shape[2:], len(tiles))
         return None
 
     def _predict(self, tiles: torch.Tensor) -> torch.Tensor:
