@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from statistics import fmean
+
 import numpy as np
 from scipy.spatial import ConvexHull
 
@@ -27,4 +29,4 @@ def convexity(mask: np.ndarray) -> float:
 
 def mean_convexity(sizes: list[int], convexities: list[float]) -> float:
     """Mean of several shapes, large ones counting more."""
-    return float(np.average(convexities, weights=sizes))
+    return fmean(convexities, sizes)

@@ -22,13 +22,15 @@ def number_in_order(labels: np.ndarray, min_pixels: float = 1) -> np.ndarray:
     np.ndarray
         ``(Y, X)``, int32.
     """
-    sizes = np.bincount(labels.ravel())
+    pixels = labels.ravel()
+    sizes = np.bincount(pixels)
     keep = sizes >= max(min_pixels, 1)
     keep[0] = False
-    values, first = np.unique(labels, return_index=True)
-    ordered = values[np.argsort(first)]
-    ordered = ordered[keep[ordered]]
+    # Of values assigned to one place the last stays: backwards, that is the first pixel.
+    first = np.zeros(len(sizes), np.intp)
+    first[pixels[::-1]] = np.arange(len(pixels) - 1, -1, -1)
+    kept = np.flatnonzero(keep)
     numbers = np.zeros(len(sizes), np.int32)
-    numbers[ordered] = np.arange(1, len(ordered) + 1)
+    numbers[kept[np.argsort(first[kept])]] = np.arange(1, len(kept) + 1)
     numbered: np.ndarray = numbers[labels]
     return numbered
