@@ -18,6 +18,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from copy import deepcopy
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -29,9 +31,11 @@ from torch.nn import functional
 
 from napari_swin_umamba.network import build_network, warm_up
 from napari_swin_umamba.network.linear import linear
+from napari_swin_umamba.segmentation import has_bf16
 
 FEATURES = [32, 64, 128, 256, 512, 512, 512, 512]
 CHANNELS = CLASSES = 3
+BF16 = ", bf16"
 MEMORY_PROBE = "--measure-memory"
 
 
@@ -65,6 +69,17 @@ def measure(candidates: dict[str, Callable[[], Any]], repeats: int) -> dict[str,
     return seconds
 
 
+def _in_bf16(networks: dict[str, nn.Module]) -> dict[str, nn.Module]:
+    """The same networks once more in bfloat16, where the processor has instructions for it."""
+    if not has_bf16(torch.device("cpu")):
+        return {}
+    return {name + BF16: deepcopy(network) for name, network in networks.items()}
+
+
+def _precision(name: str) -> AbstractContextManager[object]:
+    return torch.autocast("cpu", torch.bfloat16) if name.endswith(BF16) else nullcontext()
+
+
 def inference_candidates() -> dict[str, Callable[[], Any]]:
     """One 512 x 512 image through each network."""
     image = torch.randn(1, CHANNELS, 512, 512)
@@ -76,12 +91,14 @@ def inference_candidates() -> dict[str, Callable[[], Any]]:
         "Swin-UMamba† tiny": build_network("swin-umamba-d-tiny", CHANNELS, CLASSES),
     }
 
+    networks |= _in_bf16(networks)
+
     def candidate(name: str, network: nn.Module) -> Callable[[], Any]:
         network.eval()
         given = image.to(memory_format=torch.channels_last) if "last" in name else image
 
         def run() -> None:
-            with torch.inference_mode():
+            with torch.inference_mode(), _precision(name):
                 network(given)
 
         return run
@@ -98,6 +115,7 @@ def training_candidates() -> dict[str, Callable[[], Any]]:
         "DynUNet, channels last": build_dynunet(channels_last=True),
         "Swin-UMamba†": build_network("swin-umamba-d", CHANNELS, CLASSES),
     }
+    networks |= _in_bf16(networks)
 
     def candidate(name: str, network: nn.Module) -> Callable[[], Any]:
         network.train()
@@ -106,7 +124,9 @@ def training_candidates() -> dict[str, Callable[[], Any]]:
 
         def run() -> None:
             optimizer.zero_grad()
-            functional.cross_entropy(network(given), target).backward()
+            with _precision(name):
+                loss = functional.cross_entropy(network(given), target)
+            loss.backward()
             optimizer.step()
 
         return run
@@ -192,7 +212,7 @@ def main() -> None:
     warm_up()
     versions = {name: version(name) for name in ("torch", "numba", "monai", "numpy")}
     machine = f"{processor()}, {platform.system()} {platform.machine()}"
-    print(f"{machine}; {options.threads} threads; float32; {options.repeats} runs each")
+    print(f"{machine}; {options.threads} threads; {options.repeats} runs each")
     print(", ".join(f"{name} {number}" for name, number in versions.items()))
 
     layouts = ["DynUNet", "DynUNet, channels last"]

@@ -270,3 +270,25 @@ def nnunet_folder(
     (folder / "plans.json").write_text(json.dumps(plans))
     (folder / "dataset.json").write_text(json.dumps(dataset))
     return folder
+
+
+@pytest.fixture
+def without_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A processor without instructions for bfloat16."""
+    _say_of_bf16(monkeypatch, False)
+
+
+@pytest.fixture
+def with_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any processor: without the instructions the arithmetic is the same, but slow."""
+    _say_of_bf16(monkeypatch, True)
+
+
+def _say_of_bf16(monkeypatch: pytest.MonkeyPatch, answer: bool) -> None:
+    import torch  # not above: the number of threads is set first
+
+    if hasattr(torch.cpu, "get_capabilities"):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": answer})
+    else:
+        for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+            monkeypatch.setattr(torch.cpu, name, lambda: answer)

@@ -74,6 +74,7 @@ def run_folder(task: FolderTask, models: LoadedModel, channel: Channel) -> Batch
         BatchOptions(
             device=options.device,
             mirror=options.mirror,
+            precision=options.precision,
             overlap=options.overlap,
             objects=options.objects,
             resample=options.resample,

@@ -77,11 +77,15 @@ def run_segmentation(
     if model.plan.volume is None:
         spacing = reading.spacing_in(model.plan.unit)
         by_plane = PlaneSegmenter(
-            *how, options.resample, options.probabilities, options.object_diameter
+            *how,
+            options.resample,
+            options.probabilities,
+            options.object_diameter,
+            options.precision,
         )
         planes = Planes(task.data, task.layout, spacing, by_plane, settings, cache)
     else:
-        by_volume = VolumeSegmenter(*how, options.probabilities)
+        by_volume = VolumeSegmenter(*how, options.probabilities, options.precision)
         planes = VolumePlanes(by_volume, task.data, reading, task.layout, settings, cache, channel)
     instances = planes.segmenter.instances
     rules.check(instances)

@@ -19,6 +19,8 @@ class SegmentOptions:
     """Share of a tile that its neighbour covers too."""
     device: str = "auto"
     """``auto``, ``cpu``, ``cuda`` or ``mps``."""
+    bf16: bool = False
+    """Let the network compute in bfloat16: faster where the device has it, a little less exact."""
     resample: bool | None = None
     """Bring slices to the pixel size of the training images first; None: as the model's plan
     says."""
@@ -31,3 +33,8 @@ class SegmentOptions:
     """Keep objects that the image's edge cuts."""
     probabilities: bool = False
     """Also show how probable each class is."""
+
+    @property
+    def precision(self) -> str:
+        """What the network computes in, as :func:`napari_swin_umamba.segment` has it."""
+        return "bf16" if self.bf16 else "fp32"

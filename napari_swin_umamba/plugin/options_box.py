@@ -99,6 +99,10 @@ class OptionsBox(QWidget):
         self.mirror.setToolTip(
             "Four times slower, a little better. Not for models that tell left from right."
         )
+        self.bf16 = QCheckBox("Compute in bfloat16")
+        self.bf16.setToolTip(
+            "Faster on GPUs and processors that have this number format, and a little less exact."
+        )
         self.resample = QCheckBox("Resample to the training pixel size")
         self.resample.setToolTip(
             "Brings each slice to the pixel size of the training images first. The labels come "
@@ -142,7 +146,7 @@ class OptionsBox(QWidget):
             label.setIndent(0)
             grid.addWidget(label, row, 0)
             grid.addWidget(widget, row, 1)
-        checks = (self.edge_objects, self.mirror, self.resample, self.probabilities)
+        checks = (self.edge_objects, self.mirror, self.bf16, self.resample, self.probabilities)
         for row, check in enumerate(checks, grid.rowCount()):
             grid.addWidget(check, row, 0, 1, 2)
             check.toggled.connect(lambda _: self.changed.emit())
@@ -169,6 +173,7 @@ class OptionsBox(QWidget):
             mirror=self.mirror.isChecked(),
             overlap=round(self.overlap.value(), 2),
             device=str(self.device.currentData()),
+            bf16=self.bf16.isChecked(),
             resample=self.resample.isChecked(),
             probabilities=self.probabilities.isChecked(),
             object_diameter=self._diameter(),
@@ -238,6 +243,7 @@ class OptionsBox(QWidget):
         self.device.setCurrentIndex(max(0, self.device.findData(options.device)))
         self.overlap.setValue(options.overlap)
         self.mirror.setChecked(options.mirror)
+        self.bf16.setChecked(options.bf16)
         self.resample.setChecked(bool(options.resample))
         self.probabilities.setChecked(options.probabilities)
         self.object_diameter.setValue(options.object_diameter or 0)

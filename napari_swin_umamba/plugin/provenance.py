@@ -102,6 +102,7 @@ def describe_settings(options: SegmentOptions, reading: Reading) -> dict[str, Js
         "objects": options.objects,
         "overlap": options.overlap,
         "mirror": options.mirror,
+        "precision": options.precision,
         "resample": options.resample,
         "object_diameter": options.object_diameter,
         "min_area": options.min_area,

@@ -20,7 +20,7 @@ _FOLLOW = "segment/follow"
 _OPTIONS = "segment/options"
 _PROJECTS = "annotate/projects"
 _MOST_PROJECTS = 8
-_REMEMBERED = ("mirror", "overlap", "device", "probabilities")
+_REMEMBERED = ("mirror", "overlap", "device", "bf16", "probabilities")
 
 
 class Settings:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from napari_swin_umamba.segmentation.measurement import measure_labels
     from napari_swin_umamba.segmentation.object_rules import ObjectRules
     from napari_swin_umamba.segmentation.plane import PlaneSegmenter
+    from napari_swin_umamba.segmentation.precision import has_bf16
     from napari_swin_umamba.segmentation.prediction import predict_logits, predict_logits_of_many
     from napari_swin_umamba.segmentation.preprocessing import preprocess
     from napari_swin_umamba.segmentation.segmenter import Segmentation, segment
@@ -58,6 +59,7 @@ __all__ = [
     "Segmentation",
     "active_backend",
     "bundled_models",
+    "has_bf16",
     "instances_from_boundary",
     "instances_from_distance",
     "number_objects",
@@ -85,6 +87,7 @@ _HOME = {
     "Flicker": "flicker",
     "Measurements": "table",
     "Segmentation": "segmenter",
+    "has_bf16": "precision",
     "instances_from_boundary": "instances",
     "instances_from_distance": "instances",
     "number_objects": "instances",

@@ -31,6 +31,7 @@ from napari_swin_umamba.segmentation.device import resolve_device
 from napari_swin_umamba.segmentation.layout import check_plane
 from napari_swin_umamba.segmentation.measurement import measure_labels
 from napari_swin_umamba.segmentation.object_rules import ObjectRules
+from napari_swin_umamba.segmentation.precision import check_precision
 from napari_swin_umamba.segmentation.resampling import check_scaling
 from napari_swin_umamba.segmentation.segmenter import segment
 
@@ -70,6 +71,8 @@ class BatchOptions:
     """Letter or number of the axis of the files that holds channels; in place of `axes`."""
     series: str | None = None
     """UID or number of the series, where folders of DICOM files hold several."""
+    precision: str = "fp32"
+    """What the network computes in, ``"fp32"`` or ``"bf16"``."""
 
     def check(self, model: Model | None = None) -> None:
         """Say once what would fail for every file.
@@ -98,7 +101,7 @@ class BatchOptions:
         if self.axes is not None and self.channel_axis is not None:
             raise InputError("give either the axes or the channel axis (--axes, --channel-axis)")
         check_plane(self.plane)
-        resolve_device(self.device)
+        check_precision(self.precision, resolve_device(self.device)[0])
         check_scaling(self.object_diameter, self.resample, model.plan if model else None)
         as_trained = model.plan.numbers_objects if model else None
         self.object_rules.check(as_trained if self.objects is None else self.objects)
@@ -207,6 +210,7 @@ def _segment_file(
             resample=options.resample,
             object_diameter=options.object_diameter,
             object_rules=options.object_rules,
+            precision=options.precision,
         )
     except InputError as error:
         if not image.notes:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
 from napari_swin_umamba.errors import InputError
 from napari_swin_umamba.plan import PATCH_MULTIPLE
+from napari_swin_umamba.segmentation.precision import check_precision, has_bf16
 
 __all__ = ["DeviceFit"]
 
@@ -32,14 +34,29 @@ class DeviceFit:
     ----------
     device
         To begin with.
+    precision
+        ``"fp32"`` or ``"bf16"``: what the network computes in, where that costs no accuracy to
+        speak of (torch's autocast). A CPU that goes on without bfloat16 takes float32.
+
+    Raises
+    ------
+    InputError
+        The device does not compute in that precision.
     """
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, precision: str = "fp32") -> None:
         self.device = device
+        self._precision = check_precision(precision, device)
         self.steps: list[str] = []
         """What was done about missing memory, one sentence each, for people."""
         self._pixels = _CPU_PIXELS if device.type == "cpu" else _GPU_PIXELS
         self._largest_tile: tuple[int, int] | None = None
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """Let the network compute in the precision, within this context."""
+        if self._precision == "fp32":
+            return nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16)
 
     def patch(self, patch: tuple[int, int]) -> tuple[int, int]:
         """Largest tile, where a plan says `patch`: rows and columns, multiples of 32."""
@@ -79,6 +96,8 @@ class DeviceFit:
         self._say("the CPU goes on with the work, which takes longer")
         self._free()
         self.device, self._pixels, self._largest_tile = torch.device("cpu"), _CPU_PIXELS, None
+        if not has_bf16(self.device):
+            self._precision = "fp32"
         return True
 
     def shrink(self, tile: tuple[int, int]) -> None:

@@ -83,6 +83,9 @@ class PlaneSegmenter:
     object_diameter: float | None = None
     """Of typical objects, in pixels of the plane: it is scaled until they are as large as in
     training. Labels come back on the plane's own grid. None: planes stay as they are."""
+    precision: str = "fp32"
+    """What the network computes in: ``"fp32"``, or ``"bf16"``, faster where the device has it and
+    a little less exact."""
 
     @property
     def instances(self) -> bool:
@@ -236,7 +239,7 @@ class PlaneSegmenter:
     @cached_property
     def fit(self) -> DeviceFit:
         """The device, and what it was found to take."""
-        return DeviceFit(self._device[0])
+        return DeviceFit(self._device[0], self.precision)
 
     @cached_property
     def _device(self) -> tuple[torch.device, str | None]:

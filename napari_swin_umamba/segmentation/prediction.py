@@ -252,7 +252,7 @@ def predict_bands(
     total = tiling.count * len(images)
     runner = _TileRunner(network, fit, mirror, total, on_progress, should_stop)
     sums: list[torch.Tensor] = []
-    with _evaluating(network), torch.inference_mode():
+    with _evaluating(network), torch.inference_mode(), fit.autocast():
         network.to(device)
         for start, stop in tiling.bands():
             tiles = [

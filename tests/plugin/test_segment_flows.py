@@ -495,6 +495,29 @@ def test_probability_layers(
     assert (found == labels.data).mean() > 0.99  # half precision may turn a tie
 
 
+def test_bfloat16(
+    request: pytest.FixtureRequest,
+    viewer: Any,
+    widget: Any,
+    volume: Image,
+    click: Callable,
+    wait_for_end: Callable,
+) -> None:
+    request.getfixturevalue("without_bf16")
+    click(widget.options_box.header)
+    widget.options_box.bf16.setChecked(True)
+    click(widget.run_row.run_button)
+    wait_for_end(widget)
+    assert "cannot compute in bfloat16" in widget.outcome.text
+    assert "switch off 'Compute in bfloat16'" in widget.outcome.text
+    assert labels_of(viewer) == []
+    request.getfixturevalue("with_bf16")
+    click(widget.run_row.run_button)
+    wait_for_end(widget)
+    (labels,) = labels_of(viewer)
+    assert "bf16" in str(labels.metadata)
+
+
 def test_settings_survive(
     viewer: Any, widget: Any, semantic_model: Path, qtbot: Any, volume: Image
 ) -> None:

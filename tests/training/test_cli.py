@@ -392,6 +392,7 @@ def test_what_fails_for_every_image_is_said_once(
         (("--overlap", "nan"), "nan.*--overlap"),
         (("--device", "toaster"), "'toaster'.*--device"),
         (("--axes", "ZXX"), "'ZXX'.*--axes"),
+        (("--precision", "int8"), "'int8'.*--precision"),
     ):
         assert re.search(message, error_line("segment", *options, "-o", tmp_path / "out", *wrong))
     assert not (tmp_path / "out").exists()

@@ -20,7 +20,7 @@ from napari_swin_umamba.network.selective_scan import (
     check_backend,
     measure_speed,
 )
-from napari_swin_umamba.segmentation import resolve_device
+from napari_swin_umamba.segmentation import has_bf16, resolve_device
 
 __all__ = ["Report", "examine"]
 
@@ -28,6 +28,7 @@ _PACKAGES = (
     *("napari-swin-umamba", "torch", "numba", "triton", "mamba-ssm", "numpy", "lightning"),
     *("monai", "scikit-image", "napari"),
 )
+_BF16 = "available (segment --precision bf16, train --set precision.format=bf16)"
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class Report:
     backend_reason: str
     threads: int
     """That torch and the scan use on the CPU."""
+    bf16: bool
+    """Whether the device computes in bfloat16 by itself."""
     backends: tuple[BackendStatus, ...]
     """All of them, and why those cannot run that cannot."""
     check: SelfCheck
@@ -63,6 +66,7 @@ class Report:
             ("scan", _with_reason(self.backend, self.backend_reason)),
             *((f"  {status.name}", _status(status)) for status in self.backends),
             ("threads", str(self.threads)),
+            ("bfloat16", _BF16 if self.bf16 else "not available (no instructions for it)"),
             ("self-check", findings),
             ("speed", _speed(self.speed)),
             *self.versions.items(),
@@ -99,6 +103,7 @@ def examine(device: str = "auto") -> Report:
         backend_reason=backend.reason,
         backends=backend_statuses(chosen),
         threads=torch.get_num_threads(),
+        bf16=has_bf16(chosen),
         check=check_backend(backend.name, chosen),
         speed=measure_speed(backend.name, chosen),
         versions=_versions(),
