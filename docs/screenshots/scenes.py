@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from unittest.mock import patch
 
 import dask.array
 import numpy as np
@@ -17,6 +18,7 @@ from studio import Studio
 from napari_swin_umamba.plugin.folder_dialog import FolderDialog
 from napari_swin_umamba.plugin.image_layer import LayerData
 from napari_swin_umamba.plugin.sample_data import crowded_nuclei, hippocampus, large_nuclei
+from napari_swin_umamba.segmentation import device_fit
 
 SLICE = 13
 
@@ -69,7 +71,8 @@ def photograph_volume(studio: Studio) -> None:
     viewer.dims.set_current_step(0, SLICE)
 
     row = widget.run_row
-    with checked(widget.options_box.mirror):  # four times the work: time to press the shutter
+    # Four times the work, and few slices at once: time to press the shutter.
+    with checked(widget.options_box.mirror), patch.object(device_fit, "_CPU_PIXELS", 64 * 64):
         widget.run_row.run_button.click()
         studio.wait_for(lambda: re.match(r"(1[5-9]|2\d) of 34 slices", row.status.text()))
         studio.photograph("segment-running", settle=0)
