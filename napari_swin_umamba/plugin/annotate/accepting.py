@@ -17,6 +17,9 @@ from napari_swin_umamba.project import BACKGROUND, FIRST_CLASS, UNLABELLED, Sett
 
 __all__ = ["Meaning", "accepted", "meaning_of_layer", "object_mask"]
 
+_SAME_OBJECT = 1 / 3
+"""An object of a prediction was painted before if more than this share of it was."""
+
 
 @dataclass(frozen=True)
 class Meaning:
@@ -103,7 +106,8 @@ def accepted(
     first_object
         Number of the first new object.
     over_strokes
-        Also where something is painted already; otherwise only what is unlabelled changes.
+        Also where something is painted already; otherwise only what is unlabelled changes, and of
+        objects only those of which no more than a third is an object already.
     background
         Take over background too.
     """
@@ -111,7 +115,10 @@ def accepted(
     if meaning.one_class:
         becomes = np.where(numbers > 0, meaning.one_class, UNLABELLED)
     elif meaning.numbers_objects:
-        becomes = np.where(numbers > 0, first_object - 1 + np.cumsum(numbers > 0), UNLABELLED)
+        new = numbers > 0
+        if not over_strokes:  # what sticks out of an object that was painted is no object
+            new &= _share(painted >= FIRST_CLASS, places, numbers.size) <= _SAME_OBJECT
+        becomes = np.where(new, first_object - 1 + np.cumsum(new), UNLABELLED)
     else:
         becomes = np.array([meaning.values.get(int(one), UNLABELLED) for one in numbers], np.int64)
     if background:
@@ -121,6 +128,13 @@ def accepted(
     if not over_strokes:
         changes &= painted == UNLABELLED
     return np.where(changes, taken, painted).astype(painted.dtype)
+
+
+def _share(mask: np.ndarray, places: np.ndarray, count: int) -> np.ndarray:
+    """Of the pixels with each number, the share that a mask covers."""
+    covered = np.bincount(places.ravel(), mask.ravel(), minlength=count)
+    shares: np.ndarray = covered / np.bincount(places.ravel(), minlength=count)
+    return shares
 
 
 def object_mask(plane: np.ndarray, place: tuple[int, int]) -> np.ndarray:

@@ -104,7 +104,9 @@ def _add(project: Project, wanted: ToAdd, copy: bool) -> ImageReference:
     file = _new_file(project, wanted.name)
     write_image(file, np.asarray(shown.array), shown.axes, shown.spacing, shown.unit)
     try:
-        return project.add_image([file], shown, wanted.name, coarsest_axis(shown))
+        # As it will be read: without axes along which there is one place.
+        image = _as_shown(read_case((file,)), shown)
+        return project.add_image([file], image, wanted.name, coarsest_axis(image))
     except InputError:
         file.unlink(missing_ok=True)
         raise

@@ -9,11 +9,11 @@ import numpy as np
 from napari.layers import Image, Labels
 
 from napari_swin_umamba.plugin.annotate.image_files import kept_axes
-from napari_swin_umamba.plugin.annotate.looks import OPACITY, layer_looks
+from napari_swin_umamba.plugin.annotate.looks import OPACITY, first_value, layer_looks
 from napari_swin_umamba.plugin.annotate.stored_annotation import StoredAnnotation
-from napari_swin_umamba.plugin.annotate.touched import touched_slices
+from napari_swin_umamba.plugin.annotate.touched import slice_index, touched_slices
 from napari_swin_umamba.plugin.transform import move_layer, result_transform
-from napari_swin_umamba.project import BACKGROUND, FIRST_CLASS, Settings
+from napari_swin_umamba.project import Settings
 from napari_swin_umamba.project.annotation import Position
 
 __all__ = ["MARK", "TRANSFORM_EVENTS", "AnnotationLayer", "is_annotation"]
@@ -75,9 +75,10 @@ class AnnotationLayer:
         self._kept = kept_axes(image_layer, stored.image)
         self._read_only = read_only
         self.layer = self._make(data, settings)
-        self.layer.selected_label = FIRST_CLASS if settings.classes else BACKGROUND
+        self.layer.selected_label = first_value(settings)
         self.data: Any = self.layer.data
         """The array that is saved: the layer's, unless a person gave the layer another size."""
+        self._painted_largest = 0
         self._tops = self._history_tops()
         self._connect()
 
@@ -131,6 +132,11 @@ class AnnotationLayer:
         whole = np.dtype(getattr(data, "dtype", "O")).kind in "bui"
         return whole and tuple(getattr(data, "shape", ())) == self.stored.image.label_shape
 
+    @property
+    def largest(self) -> int:
+        """The largest value that any slice ever held, be it on disk yet or not."""
+        return max(self.stored.largest, self._painted_largest)
+
     def image_axes(self, letters: str) -> tuple[int, ...]:
         """Axes of the image layer, by the letters that the project has for them."""
         return tuple(self._kept[self.stored.image.label_axes.index(axis)] for axis in letters)
@@ -145,7 +151,11 @@ class AnnotationLayer:
 
     def _on_paint(self, event: Any) -> None:
         self._tops = self._history_tops()
-        self.on_change(touched_slices(self.stored.image, event.value))
+        touched = touched_slices(self.stored.image, event.value)
+        for position in touched:
+            here = self.layer.data[slice_index(self.stored.image, position)]
+            self._painted_largest = max(self._painted_largest, int(np.max(here, initial=0)))
+        self.on_change(touched)
 
     def _on_shown_anew(self, _event: Any) -> None:
         """Undo and redo tell nobody, but the layer is drawn anew and its history is another."""

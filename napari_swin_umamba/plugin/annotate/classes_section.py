@@ -145,6 +145,8 @@ class ClassesSection(Section):
 
     def _on_shown(self, _image_id: str) -> None:
         self._stop_listening()
+        if self._runner.running:  # what is painted now would be written over what is changed
+            self._set_editable(False)
         layer = self._opened.annotation_layer()
         if layer is not None:
             bind_keys(layer, self.keys)

@@ -9,9 +9,16 @@ from napari.layers import Labels
 from napari.utils.colormaps import CyclicLabelColormap, DirectLabelColormap, label_colormap
 from napari.utils.colormaps.standardize_color import transform_color
 
-from napari_swin_umamba.project import BACKGROUND, UNLABELLED, Settings
+from napari_swin_umamba.project import BACKGROUND, FIRST_CLASS, UNLABELLED, Settings
 
-__all__ = ["BACKGROUND_COLOR", "OPACITY", "apply_classes", "label_dtype", "layer_looks"]
+__all__ = [
+    "BACKGROUND_COLOR",
+    "OPACITY",
+    "apply_classes",
+    "first_value",
+    "label_dtype",
+    "layer_looks",
+]
 
 BACKGROUND_COLOR = "#8c8c8c"
 """Background is painted, so it must be seen; grey is no class's colour."""
@@ -34,6 +41,19 @@ def label_dtype(settings: Settings, largest: int = 0) -> np.dtype[Any]:
     """
     wide = settings.kind == "instances" or largest > np.iinfo(np.uint16).max
     return np.dtype(np.int32 if wide else np.uint16)
+
+
+def first_value(settings: Settings) -> int:
+    """Value that is painted with before a person chooses one: the first class or object.
+
+    Parameters
+    ----------
+    settings
+        Of the project.
+    """
+    if settings.kind == "instances":
+        return FIRST_CLASS
+    return settings.classes[0].id if settings.classes else BACKGROUND
 
 
 def layer_looks(settings: Settings) -> dict[str, Any]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from napari.layers import Labels
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QPushButton
@@ -13,9 +11,9 @@ from napari_swin_umamba.plugin.annotate.extent import part_of_object
 from napari_swin_umamba.plugin.annotate.free_pixels import let_background_be_painted_over
 from napari_swin_umamba.plugin.annotate.keys import choose_value
 from napari_swin_umamba.plugin.annotate.open_project import OpenProject
-from napari_swin_umamba.plugin.annotate.section import READ_ONLY, Section
+from napari_swin_umamba.plugin.annotate.section import OTHER_SLICES, READ_ONLY, Section
 from napari_swin_umamba.plugin.annotate.splitting import split_object
-from napari_swin_umamba.plugin.annotate.touched import slice_index
+from napari_swin_umamba.plugin.annotate.touched import position_of, slice_index
 from napari_swin_umamba.plugin.annotate.undoable import change_values
 from napari_swin_umamba.plugin.parts import set_blocked
 from napari_swin_umamba.project import FIRST_CLASS
@@ -82,14 +80,17 @@ class ObjectsSection(Section):
         place
             Index into the annotation.
         """
-        image, layer, position = self._all()
-        if image is None or layer is None or position is None:
+        image, layer = self._opened.images.shown_image, self._opened.annotation_layer()
+        if image is None or layer is None:
+            return
+        if self._opened.position() is None:
+            self.notice.say("hint", OTHER_SLICES)
             return
         number = int(layer.data[place])
         if number < FIRST_CLASS:
             self.notice.say("hint", f"There is no object. {_SPLITTING}")
             return
-        index = slice_index(image.reference, position)
+        index = slice_index(image.reference, position_of(image.reference, place))
         plane = np.asarray(layer.data[index])
         parts = split_object(plane == number)
         if len(parts) < 2:
@@ -112,8 +113,8 @@ class ObjectsSection(Section):
         place
             Index into the annotation.
         """
-        image, layer, position = self._all()
-        if image is None or layer is None or position is None:
+        image, layer = self._opened.images.shown_image, self._opened.annotation_layer()
+        if image is None or layer is None:
             return
         number = int(layer.data[place])
         if number < FIRST_CLASS:
@@ -122,7 +123,7 @@ class ObjectsSection(Section):
             self._keep_of = number
             self.notice.say("hint", f"Now click what belongs to object {number:,}.")
         else:
-            index = slice_index(image.reference, position)
+            index = slice_index(image.reference, position_of(image.reference, place))
             parts = []
             for one in part_of_object(layer.data, number, index):
                 here = np.asarray(layer.data[one])
@@ -132,10 +133,6 @@ class ObjectsSection(Section):
                 "done",
                 f"Object {number:,} belongs to {self._keep_of:,} now. Ctrl+Z takes it back.",
             )
-
-    def _all(self) -> tuple[Any, Labels | None, tuple[int, ...] | None]:
-        opened = self._opened
-        return opened.images.shown_image, opened.annotation_layer(), opened.position()
 
     def _toggle(self, button: QPushButton, on: bool) -> None:
         self._stop()

@@ -6,7 +6,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 from napari.layers import Image, Labels
 from qtpy.QtCore import QObject, Signal
 
@@ -16,6 +15,7 @@ from napari_swin_umamba.plugin.annotate.looks import apply_classes
 from napari_swin_umamba.plugin.annotate.open_images import OpenImages
 from napari_swin_umamba.plugin.annotate.place_keeper import PlaceKeeper
 from napari_swin_umamba.plugin.annotate.session import Session
+from napari_swin_umamba.plugin.annotate.slice_order import order_of_slices, shows_slices
 from napari_swin_umamba.plugin.annotate.stroke_saving import StrokeSaving
 from napari_swin_umamba.plugin.annotate.touched import slice_index
 from napari_swin_umamba.plugin.layer_view import view_of_layer
@@ -90,7 +90,7 @@ class OpenProject(QObject):
         self.images = OpenImages(
             viewer, project, self.strokes.note, self.read_only, self.strokes.write_waiting
         )
-        self._place = PlaceKeeper(viewer, project.folder, self.images, self.strokes, self.read_only)
+        self._place = PlaceKeeper(viewer, project, self.images, self.strokes, self.read_only)
         if not self.read_only:
             with suppress(OSError, InputError):
                 project.clean_up()
@@ -126,36 +126,43 @@ class OpenProject(QObject):
         return None if image is None else image.annotation.layer
 
     def position(self) -> Position | None:
-        """The slice of the image shown that the viewer stands at; None if there is none."""
-        image = self.images.shown_image
-        if image is None:
+        """The slice of the image shown that the viewer stands at.
+
+        None if there is none: no image is shown, or the viewer cuts through all slices of it.
+        """
+        image, dims = self.images.shown_image, self.viewer.dims
+        if image is None or not shows_slices(image.reference, dims.order, dims.ndisplay):
             return None
         view = view_of_layer(image.annotation.layer, self.viewer.dims)
         axes = [image.reference.label_axes.index(axis) for axis in image.reference.fixed_axes]
         return tuple(view.index[axis] for axis in axes)
 
     def go_to(self, position: Position) -> None:
-        """Move the sliders to a slice of the image shown."""
-        image = self.images.shown_image
+        """Move the sliders to a slice of the image shown; show slices, if others were shown."""
+        image, dims = self.images.shown_image, self.viewer.dims
         if image is None:
             return
         layer, reference = image.annotation.layer, image.reference
+        if not shows_slices(reference, dims.order, dims.ndisplay):
+            dims.ndisplay, dims.order = 2, order_of_slices(reference, dims.ndim)
         point = [size // 2 for size in reference.label_shape]
         for axis, place in zip(reference.fixed_axes, position, strict=True):
             point[reference.label_axes.index(axis)] = place
         world = layer.data_to_world(point)
-        offset = self.viewer.dims.ndim - layer.ndim
+        offset = dims.ndim - layer.ndim
         for axis in reference.fixed_axes:
             index = reference.label_axes.index(axis)
-            self.viewer.dims.set_point(index + offset, float(world[index]))
+            dims.set_point(index + offset, float(world[index]))
 
     def free_number(self) -> int:
         """Return a number that no object of the image shown has."""
         image, position = self.images.shown_image, self.position()
-        if image is None or position is None:
+        if image is None:
             return FIRST_CLASS
-        shown = image.annotation.layer.data[slice_index(image.reference, position)]
-        largest = max(int(np.max(shown, initial=0)), image.annotation.stored.largest)
+        largest = image.annotation.largest
+        if position is not None:  # a program may have written into the array
+            shown = image.annotation.layer.data[slice_index(image.reference, position)]
+            largest = max(largest, int(shown.max(initial=0)))
         return max(FIRST_CLASS, largest + 1)
 
     def replace_settings(self, settings: Settings) -> None:

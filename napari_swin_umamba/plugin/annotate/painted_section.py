@@ -7,7 +7,7 @@ from qtpy.QtWidgets import QCheckBox, QListWidgetItem
 
 from napari_swin_umamba.errors import InputError
 from napari_swin_umamba.plugin.annotate.open_project import OpenProject
-from napari_swin_umamba.plugin.annotate.section import READ_ONLY, Section
+from napari_swin_umamba.plugin.annotate.section import OTHER_SLICES, READ_ONLY, Section
 from napari_swin_umamba.plugin.annotate.slice_list import SliceList
 from napari_swin_umamba.plugin.parts import WrappedLabel, set_blocked
 from napari_swin_umamba.plugin.words import sentence
@@ -85,7 +85,8 @@ class PaintedSection(Section):
         image, position = self._opened.images.shown_image, self._opened.position()
         if image is None or position is None:
             self.complete_check.setChecked(False)
-            set_blocked(self.complete_check, _WHY_NO_IMAGE)
+            set_blocked(self.complete_check, _WHY_NO_IMAGE if image is None else OTHER_SLICES)
+            self.list.setCurrentRow(-1)
             return
         set_blocked(self.complete_check, READ_ONLY if self._opened.read_only else None)
         annotation = image.annotation.stored.annotation

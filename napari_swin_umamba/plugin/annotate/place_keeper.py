@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject
@@ -15,8 +14,10 @@ from napari_swin_umamba.plugin.annotate.session import (
     restore_transform,
     transform_of,
 )
+from napari_swin_umamba.plugin.annotate.slice_order import order_of_slices
 from napari_swin_umamba.plugin.annotate.stroke_saving import StrokeSaving
 from napari_swin_umamba.plugin.timers import make_timer
+from napari_swin_umamba.project import BACKGROUND, Project
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -34,8 +35,8 @@ class PlaceKeeper(QObject):
     ----------
     viewer
         What it looks at.
-    folder
-        Of the project.
+    project
+        The project.
     images
         Those of the project that lie open.
     saving
@@ -47,15 +48,15 @@ class PlaceKeeper(QObject):
     def __init__(
         self,
         viewer: ViewerModel,
-        folder: Path,
+        project: Project,
         images: OpenImages,
         saving: StrokeSaving,
         read_only: bool,
     ) -> None:
         super().__init__(saving)
-        self._viewer, self._folder, self._images = viewer, folder, images
+        self._viewer, self._project, self._images = viewer, project, images
         self._saving, self._read_only = saving, read_only
-        self.session = Session.read(folder)
+        self.session = Session.read(project.folder)
         self._note = make_timer(self, _INTERVAL, self.keep)
         images.shown.connect(self._find_again)
         viewer.dims.events.connect(self._on_dims)
@@ -65,7 +66,7 @@ class PlaceKeeper(QObject):
         image = self._images.shown_image
         if self._read_only or image is None:
             return
-        session, folder, dims = self.session, self._folder, self._viewer.dims
+        session, folder, dims = self.session, self._project.folder, self._viewer.dims
         session.image = image.reference.id
         session.label = int(image.annotation.layer.selected_label)
         session.views[image.reference.id] = View(
@@ -89,15 +90,24 @@ class PlaceKeeper(QObject):
         dims = self._viewer.dims
         if view is not None and image.is_ours:
             restore_transform(image.image_layer, view.transform)
+        if view is None and image.reference.fixed_axes:  # or else that of the image before stays
+            dims.order = order_of_slices(image.reference, dims.ndim)
         self._viewer.reset_view()
         if view is not None and len(view.step) == dims.ndim:
             if sorted(view.order) == list(range(dims.ndim)):
                 dims.order = view.order
             dims.current_step = view.step
-        if self.session.label:
+        if self._may_paint(self.session.label, image_id):
             with suppress(Exception):  # a value that the layer's type cannot hold
                 image.annotation.layer.selected_label = self.session.label
         self._note.start()
+
+    def _may_paint(self, label: int, image_id: str) -> bool:
+        """Whether a value that was painted with last may be painted with on an image."""
+        settings = self._project.settings
+        if settings.kind == "instances":  # on another image, another object has this number
+            return label > 0 and image_id == self.session.image
+        return label == BACKGROUND or label in (item.id for item in settings.classes)
 
     def _on_dims(self, _event: object = None) -> None:
         if self._images.current and not self._read_only:

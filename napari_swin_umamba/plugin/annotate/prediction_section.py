@@ -22,8 +22,8 @@ from napari_swin_umamba.plugin.annotate.live_layer import is_live
 from napari_swin_umamba.plugin.annotate.open_image import OpenImage
 from napari_swin_umamba.plugin.annotate.open_project import OpenProject
 from napari_swin_umamba.plugin.annotate.regions import region_mask
-from napari_swin_umamba.plugin.annotate.section import READ_ONLY, Section
-from napari_swin_umamba.plugin.annotate.touched import slice_index
+from napari_swin_umamba.plugin.annotate.section import OTHER_SLICES, READ_ONLY, Section
+from napari_swin_umamba.plugin.annotate.touched import position_of, slice_index
 from napari_swin_umamba.plugin.annotate.undoable import change_values
 from napari_swin_umamba.plugin.parts import make_narrow, set_blocked
 from napari_swin_umamba.plugin.result_layer import METADATA_KEY, is_result, slice_key
@@ -127,7 +127,10 @@ class PredictionSection(Section):
     def accept_slice(self) -> None:
         """Take over the slice shown; what *Accept slice* does."""
         image, layer, position = self._all()
-        if image is None or layer is None or position is None:
+        if image is None or layer is None:
+            return
+        if position is None:
+            self.notice.say("hint", OTHER_SLICES)
             return
         index = slice_index(image.reference, position)
         predicted = np.asarray(layer.data[index])
@@ -161,13 +164,16 @@ class PredictionSection(Section):
         place
             Index into the annotation.
         """
-        image, layer, position = self._all()
-        if image is None or layer is None or position is None:
+        image, layer, shown = self._all()
+        if image is None or layer is None:
+            return
+        if shown is None:
+            self.notice.say("hint", OTHER_SLICES)
             return
         if not layer.data[place]:
             self.notice.say("hint", "There is background in the prediction. Click an object.")
             return
-        index = slice_index(image.reference, position)
+        index = slice_index(image.reference, position_of(image.reference, place))
         row, column = (one for one, part in zip(place, index, strict=True) if part == slice(None))
         predicted = np.asarray(layer.data[index])
         parts: list[_Part] = [(index, predicted, object_mask(predicted, (row, column)))]
@@ -189,6 +195,9 @@ class PredictionSection(Section):
         prediction = self.prediction
         assert prediction is not None
         meaning, target = self._meaning(prediction), image.annotation.layer
+        if not target.editable:
+            self.notice.say("hint", "Wait until the classes are changed.")
+            return
         if meaning.problem:
             self.notice.say("error", meaning.problem)
             return

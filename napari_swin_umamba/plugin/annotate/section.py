@@ -11,6 +11,11 @@ __all__ = ["Section"]
 
 READ_ONLY = "The project is open to read only."
 """Why nothing can be changed."""
+OTHER_SLICES = (
+    "The viewer cuts through all slices. To see one again, click it in a list, or use the buttons "
+    "below the layers: order of the axes, 2D and 3D."
+)
+"""Why nothing can be done with the slice shown."""
 _LAYOUT_TIME = 50
 """Milliseconds after which what is shown anew has its place in the dock."""
 

@@ -6,7 +6,7 @@ indices with values before and after. Both say where, and that is all that is as
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import product
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 from napari_swin_umamba.project import ImageReference
 from napari_swin_umamba.project.annotation import Position
 
-__all__ = ["fixed_axes_of", "slice_index", "touched_slices"]
+__all__ = ["fixed_axes_of", "position_of", "slice_index", "touched_slices"]
 
 
 def fixed_axes_of(image: ImageReference) -> tuple[int, ...]:
@@ -37,6 +37,19 @@ def slice_index(image: ImageReference, position: Position) -> tuple[int | slice,
     for axis, place in zip(fixed_axes_of(image), position, strict=True):
         index[axis] = place
     return tuple(index)
+
+
+def position_of(image: ImageReference, place: Sequence[int]) -> Position:
+    """Position of the slice that a pixel lies in.
+
+    Parameters
+    ----------
+    image
+        The grid.
+    place
+        Index into the annotation's array.
+    """
+    return tuple(int(place[axis]) for axis in fixed_axes_of(image))
 
 
 def touched_slices(image: ImageReference, atoms: Iterable[Any]) -> set[Position]:

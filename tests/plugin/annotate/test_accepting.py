@@ -46,9 +46,27 @@ def test_objects_get_numbers_that_none_has(
 ) -> None:
     result = accepted(painted, predicted, Meaning(numbers_objects=True), first)
     free = painted == 0
+    objects = painted > 1
+    known = [n for n in range(1, 5) if 3 * objects[predicted == n].sum() > (predicted == n).sum()]
+    assert not result[free & np.isin(predicted, known)].any()
+    free &= ~np.isin(predicted, known)
     pairs = {(int(a), int(b)) for a, b in zip(predicted[free], result[free], strict=True)}
     assert len({a for a, _ in pairs}) == len({b for _, b in pairs}) == len(pairs)
     assert all(b >= first if a else b == 1 for a, b in pairs)
+
+
+def test_the_rim_of_an_object_that_was_painted_is_no_object() -> None:
+    painted, predicted = np.zeros((20, 20), np.int32), np.zeros((20, 20), np.uint8)
+    painted[5:10, 5:10] = 2
+    predicted[4:11, 4:11], predicted[14:18, 14:18] = 1, 2
+    meaning = Meaning(numbers_objects=True)
+    result = accepted(painted, predicted, meaning, first_object=3)
+    assert set(np.unique(result)) == {0, 1, 2, 3}
+    np.testing.assert_array_equal(result == 2, painted == 2)
+    np.testing.assert_array_equal(result == 3, predicted == 2)
+    assert not result[4, 4:11].any()  # nobody says what the rim is
+    over = accepted(painted, predicted, meaning, first_object=3, over_strokes=True)
+    np.testing.assert_array_equal(over == 3, predicted == 1)
 
 
 @given(st.lists(st.tuples(st.floats(-3, 9), st.floats(-3, 9)), min_size=3, max_size=6))

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -73,6 +74,25 @@ def test_each_object_has_its_own_number_and_keeps_its_pixels(
     layer.undo()
     section(objects).new_button.click()
     assert layer.selected_label == 4  # 3 was on disk once: it comes back with a redo
+
+
+@pytest.mark.window
+def test_a_number_is_taken_from_the_moment_it_is_painted_with(
+    viewer: Any, objects: Any, paint: Callable, wait_shown: Callable, tmp_path: Path
+) -> None:
+    opened, layer = objects.opened, objects.opened.annotation_layer()
+    paint(layer, (10, 10), (10, 20), size=5)
+    viewer.dims.set_current_step(0, 4)
+    section(objects).new_button.click()  # before the stroke on the other slice is on disk
+    assert layer.selected_label == 3
+    # On another image, other objects have these numbers.
+    file = tmp_path / "other.tif"
+    tifffile.imwrite(file, np.ones((30, 40), np.uint8))
+    layer.selected_label = 9
+    objects.sections[0].add_files([file])
+    wait_shown(objects)
+    assert opened.annotation_layer() != layer
+    assert opened.annotation_layer().selected_label == 2
 
 
 @pytest.mark.window

@@ -201,6 +201,7 @@ def test_removing_and_merging_change_strokes_only_once_confirmed(
     wait_shown(project)
     assert "1 painted slice." in classes.notice.text
     assert set(np.unique(opened.annotation_layer().data)) == expected
+    assert opened.annotation_layer().selected_label == 2  # 3 was painted with; it is no class
     again = Project.open(opened.project.folder)
     assert [one.id for one in again.classes] == [2]
     assert again.settings.next_class_id == 4
