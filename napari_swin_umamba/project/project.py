@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -271,24 +271,27 @@ class Project:
             if hash_file(path) != file.sha256
         )
 
-    def move_files(self, image_id: str, search: Iterable[Path]) -> ImageReference:
-        """Find an image's files in other folders and remember where they are now.
+    def remember_files(self, found: Mapping[str, Sequence[Path]]) -> None:
+        """Remember where files of images are now.
+
+        Parameters
+        ----------
+        found
+            For an image's id, what :meth:`find_files` returned.
 
         Raises
         ------
         InputError
-            A file is nowhere.
+            The disk refuses, or the file was changed by another program.
         """
-        image = self.image(image_id)
-        found = self.find_files(image_id, search)
+        self._file.change(images=tuple(self._moved(image, found) for image in self.images))
+
+    def _moved(self, image: ImageReference, found: Mapping[str, Sequence[Path]]) -> ImageReference:
         files = tuple(
             refer_to_file(self.folder, path, file.sha256)
-            for path, file in zip(found, image.files, strict=True)
+            for path, file in zip(found.get(image.id, ()), image.files, strict=False)
         )
-        moved = image.model_copy(update={"files": files})
-        images = tuple(moved if known.id == image_id else known for known in self.images)
-        self._file.change(images=images)
-        return moved
+        return image.model_copy(update={"files": files}) if files else image
 
     def clean_up(self) -> None:
         """Remove what writers left that were killed. For whoever holds the lock on painting."""

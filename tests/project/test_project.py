@@ -161,7 +161,7 @@ def test_moved_and_changed_files(tmp_path: Path, picture: Path) -> None:
     shutil.move(picture, new / picture.name)
     with pytest.raises(InputError, match="not there any more"):
         project.find_files(added.id)
-    project.move_files(added.id, [new])
+    project.remember_files({added.id: project.find_files(added.id, [new])})
     assert Project.open(tmp_path / "p").find_files(added.id) == (new / picture.name,)
     iio.imwrite(new / picture.name, np.zeros((20, 30), np.uint8))
     assert project.changed_files(added.id) == (new / picture.name,)

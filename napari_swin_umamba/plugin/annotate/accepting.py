@@ -29,6 +29,8 @@ class Meaning:
     """Value of a class -> id in the project."""
     numbers_objects: bool = False
     """Values number objects: each becomes an object of the project, or (`one_class`) its class."""
+    values_are_objects: bool = False
+    """`values` are numbers of objects that are known already."""
     one_class: int = 0
     """Id of the class of all objects, in a project of classes."""
     missing: tuple[str, ...] = ()
@@ -115,12 +117,14 @@ def accepted(
     if meaning.one_class:
         becomes = np.where(numbers > 0, meaning.one_class, UNLABELLED)
     elif meaning.numbers_objects:
-        new = numbers > 0
-        if not over_strokes:  # what sticks out of an object that was painted is no object
-            new &= _share(painted >= FIRST_CLASS, places, numbers.size) <= _SAME_OBJECT
-        becomes = np.where(new, first_object - 1 + np.cumsum(new), UNLABELLED)
+        becomes = np.where(numbers > 0, first_object - 1 + np.cumsum(numbers > 0), UNLABELLED)
     else:
         becomes = np.array([meaning.values.get(int(one), UNLABELLED) for one in numbers], np.int64)
+    are_objects = meaning.numbers_objects or meaning.values_are_objects
+    if are_objects and not meaning.one_class and not over_strokes:
+        # What sticks out of an object that was painted is no further object.
+        known = _share(painted >= FIRST_CLASS, places, numbers.size) > _SAME_OBJECT
+        becomes = np.where(known & (numbers > 0), UNLABELLED, becomes)
     if background:
         becomes = np.where(numbers == 0, BACKGROUND, becomes)
     taken = becomes[places].reshape(painted.shape)

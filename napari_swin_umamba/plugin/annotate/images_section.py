@@ -21,6 +21,7 @@ from napari_swin_umamba.plugin.annotate.adding import Added, ToAdd, add_images, 
 from napari_swin_umamba.plugin.annotate.image_files import layer_fits
 from napari_swin_umamba.plugin.annotate.image_list import ImageList
 from napari_swin_umamba.plugin.annotate.import_button import ImportButton
+from napari_swin_umamba.plugin.annotate.moved_files import MovedFiles
 from napari_swin_umamba.plugin.annotate.open_project import OpenProject
 from napari_swin_umamba.plugin.annotate.section import READ_ONLY, Section
 from napari_swin_umamba.plugin.image_combo import is_image
@@ -60,6 +61,10 @@ class ImagesSection(Section):
         self.add(self.notice)
         self._say_status("")
         self._lost = ""
+        self._moved = MovedFiles(opened, self)
+        self._moved.progress.connect(self._show_progress)
+        self._moved.found.connect(opened.images.show)
+        self._moved.failed.connect(partial(self._on_failed, gone=True))
         self._runner = Runner(self)
         self._runner.progress.connect(self._show_progress)
         self._runner.ended.connect(self._on_added)
@@ -181,19 +186,26 @@ class ImagesSection(Section):
         self._say_status("")
         self.list.select(image_id)
         image = self._opened.images.get(image_id)
+        warnings = []
+        if image is not None and image.changed:
+            warnings.append(
+                f"The file {image.changed} is not what it was when it was added: what is painted "
+                "may not fit it. Put the old file back, or add this one under another name."
+            )
         damaged = image.annotation.stored.damaged if image is not None else {}
         if damaged:
-            self.notice.say(
-                "warning",
+            warnings.append(
                 f"{count(len(damaged), 'painted slice')} cannot be read and seem empty: "
                 f"{sentence(next(iter(damaged.values())))} The files stay; one that you paint over "
-                "is kept with .damaged behind its name.",
+                "is kept with .damaged behind its name."
             )
+        if warnings:
+            self.notice.say("warning", "\n".join(warnings))
 
-    def _on_failed(self, image_id: str, why: str) -> None:
+    def _on_failed(self, image_id: str, why: str, gone: bool = False) -> None:
         self._say_status("")
         self._lost = image_id
-        gone = "not there any more" in why
+        gone = gone or "not there any more" in why
         self.notice.say("error", sentence(why), remedy="Look in a folder…" if gone else "Try again")
         self.list.select(self._opened.images.current)
 
@@ -228,14 +240,9 @@ class ImagesSection(Section):
             self._opened.images.show(self._lost)
 
     def look_in(self, folder: Path) -> None:
-        """Look for the files of the image that could not be opened in a folder."""
-        try:
-            if not self._opened.read_only:
-                self._opened.project.move_files(self._lost, [folder])
-        except InputError as error:
-            self._on_failed(self._lost, str(error))
-            return
-        self._opened.images.show(self._lost)
+        """Look for the files of the image that could not be opened, and of others, in a folder."""
+        self.notice.clear()
+        self._moved.look(self._lost, folder)
 
     def _on_annotated(self, image_id: str, _position: tuple[int, ...]) -> None:
         self.list.update_image(image_id)

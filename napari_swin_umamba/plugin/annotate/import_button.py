@@ -54,6 +54,7 @@ class ImportButton(QToolButton):
         self._runner = Runner(self)
         self._runner.progress.connect(lambda progress: self.said.emit("hint", progress.text))
         self._runner.ended.connect(self._on_ended)
+        opened.images.shown.connect(self._on_shown)
         opened.closed.connect(self._runner.abandon)
 
     @property
@@ -184,6 +185,10 @@ class ImportButton(QToolButton):
                 dialog.background.isChecked(),
             )
         )
+
+    def _on_shown(self, _image_id: str) -> None:
+        if self._importing:  # or strokes would be written over what is imported
+            self._set_editable(False)
 
     def _set_editable(self, editable: bool) -> None:
         for image in self._opened.images.all:

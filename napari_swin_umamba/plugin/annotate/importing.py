@@ -152,7 +152,7 @@ def import_labels(
         annotation = project.annotation(image.id)
         meaning = Meaning(becomes or {})
         if becomes is None:
-            meaning = Meaning(_new_numbers(labels, annotation))
+            meaning = Meaning(_new_numbers(labels, annotation), values_are_objects=True)
         for position in annotation.positions():
             channel.stop_if_asked()
             channel.report(Progress(f"Importing {source.name}…", number / len(sources)))

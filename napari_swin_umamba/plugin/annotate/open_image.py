@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 import numpy as np
 from napari.layers import Image
 
+from napari_swin_umamba.errors import InputError
+from napari_swin_umamba.files import hash_file
 from napari_swin_umamba.plugin.annotate.annotation_layer import AnnotationLayer
 from napari_swin_umamba.plugin.annotate.image_files import layer_data
 from napari_swin_umamba.plugin.annotate.stored_annotation import StoredAnnotation, read_annotation
@@ -18,6 +21,9 @@ from napari_swin_umamba.project import Annotation, ImageReference, Settings
 from napari_swin_umamba.project.annotation import Position
 
 __all__ = ["OpenImage", "ReadImage", "make_layers", "read_image"]
+
+_MOST_READ = 256 << 20
+"""Bytes up to which a file is compared with what it was."""
 
 
 @dataclass(eq=False)
@@ -29,6 +35,8 @@ class OpenImage:
     annotation: AnnotationLayer
     is_ours: bool
     """The image layer was made here, not opened by the person."""
+    changed: str = ""
+    """A file that is not what it was when the image was added."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +48,8 @@ class ReadImage:
     """The person's own layer, or data and arguments of a new one."""
     data: np.ndarray
     stored: StoredAnnotation
+    changed: str = ""
+    """A file that is not what it was when the image was added."""
 
 
 def read_image(
@@ -79,7 +89,7 @@ def read_image(
     channel.stop_if_asked()
     save()
     data, stored = read_annotation(annotation, dtype)
-    return ReadImage(reference, shown, data, stored)
+    return ReadImage(reference, shown, data, stored, _changed(files, reference))
 
 
 def make_layers(read: ReadImage, settings: Settings, read_only: bool) -> OpenImage:
@@ -101,7 +111,17 @@ def make_layers(read: ReadImage, settings: Settings, read_only: bool) -> OpenIma
     else:
         layer = read.layer
     annotation = AnnotationLayer(layer, read.data, read.stored, settings, _ignore, read_only)
-    return OpenImage(read.reference, layer, annotation, is_ours)
+    return OpenImage(read.reference, layer, annotation, is_ours, read.changed)
+
+
+def _changed(files: Sequence[Path], reference: ImageReference) -> str:
+    """A file of another size or content; that of large ones is not read for this."""
+    with suppress(OSError, InputError):
+        for path, known in zip(files, reference.files, strict=False):
+            size = path.stat().st_size
+            if size != known.size or (size <= _MOST_READ and hash_file(path) != known.sha256):
+                return str(path)
+    return ""
 
 
 def _ignore(_changed: Iterable[Position] | None) -> None:

@@ -83,6 +83,8 @@ class OpenImages(QObject):
         self._screen = Screen(viewer)
         self.current = ""
         """Id of the image shown; empty if none is."""
+        self.elsewhere: dict[str, tuple[Path, ...]] = {}
+        """Files that were found, of a project that cannot remember where."""
         viewer.layers.events.removed.connect(self._on_removed)
 
     @property
@@ -199,6 +201,8 @@ class OpenImages(QObject):
         return None
 
     def _find(self, image: ImageReference) -> tuple[Path, ...] | None:
+        if image.id in self.elsewhere:
+            return self.elsewhere[image.id]
         try:
             return self._project.find_files(image.id)
         except InputError as error:

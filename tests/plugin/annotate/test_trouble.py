@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 
 pytest.importorskip("napari")
 pytest.importorskip("pytestqt")
@@ -154,7 +155,12 @@ def test_layers_that_are_removed_or_renamed_or_filled_by_others(
 
 
 def test_an_image_that_is_gone_is_asked_for_and_found_elsewhere(
-    project: Any, paint: Callable, wait_shown: Callable, volume_file: Path, tmp_path: Path
+    project: Any,
+    paint: Callable,
+    wait_shown: Callable,
+    volume_file: Path,
+    tmp_path: Path,
+    qtbot: Any,
 ) -> None:
     opened = project.opened
     folder = opened.project.folder
@@ -169,11 +175,59 @@ def test_an_image_that_is_gone_is_asked_for_and_found_elsewhere(
     assert images.notice.kind == "error"
     assert images.notice.remedy_button.text() == "Look in a folder…"
     images.look_in(tmp_path)
-    assert images.notice.kind == "error"
+    qtbot.waitUntil(lambda: "has the name and the content" in images.notice.text, timeout=5000)
+    assert images.notice.remedy_button.text() == "Look in a folder…"
     images.look_in(elsewhere)
     wait_shown(project)
     np.testing.assert_array_equal(project.opened.annotation_layer().data, painted)
     assert Path(Project.open(folder).images[0].files[0].path) == moved
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_images_that_moved_together_are_found_together(
+    dock: Any, wait_shown: Callable, tmp_path: Path, qtbot: Any, read_only: bool
+) -> None:
+    old, new = tmp_path / "scans é", tmp_path / "neuer Ort"
+    old.mkdir()
+    files = [old / f"scan {number} ü.tif" for number in range(3)]
+    for number, file in enumerate(files):
+        tifffile.imwrite(file, np.full((20, 30), number, np.uint8))
+    folder = tmp_path / "anderswo" / "projekt"
+    dock.create_project(folder, "semantic", ("a",))
+    dock.sections[0].add_files(files)
+    wait_shown(dock)
+    assert dock.close_project()
+    old.rename(new)
+    other = FolderLock(folder, "edit", "open in napari")
+    if read_only:
+        other.acquire()
+    dock.open_project(folder)
+    assert dock.opened.read_only == read_only
+    assert dock.sections[0].notice.kind == "error"
+    dock.sections[0].look_in(new)
+    for image in dock.opened.project.images:
+        wait_shown(dock)
+        dock.opened.images.show(image.id)
+        qtbot.waitUntil(lambda i=image.id: dock.opened.images.current == i, timeout=5000)
+    known = Project.open(folder).images[2].files[0].path
+    assert known == str((old if read_only else new) / files[2].name)
+    other.release()
+
+
+def test_a_file_that_was_replaced_is_said(
+    project: Any, wait_shown: Callable, volume_file: Path
+) -> None:
+    folder = project.opened.project.folder
+    assert project.sections[0].notice.text == ""
+    assert project.close_project()
+    content = bytearray(volume_file.read_bytes())
+    with tifffile.TiffFile(volume_file) as tiff:
+        content[tiff.pages[0].dataoffsets[0]] ^= 1  # one pixel
+    volume_file.write_bytes(content)
+    project.open_project(folder)
+    wait_shown(project)
+    assert project.sections[0].notice.kind == "warning"
+    assert "is not what it was" in project.sections[0].notice.text
 
 
 def test_a_folder_that_cannot_be_written_is_opened_to_read(
