@@ -27,20 +27,20 @@ class Disagreement:
     """Of the predictions of one slice."""
 
     pixels: Bytes
-    """``(Y, X)``: the largest difference of any class' probability, times 255."""
+    """``(Y, X)``, to be looked at: the largest difference of any class' probability, times 255."""
+    score: float
+    """Root mean square of both below, 0 to 1: few pixels in doubt count, faint noise not."""
     changed: float
     """Root mean square over the slice of the difference to mirrored or moved versions, 0 to 1."""
     neighbours: float
     """The same of what differs from both neighbours; 0 for a slice that does not have two."""
 
-    @property
-    def score(self) -> float:
-        """Root mean square of both together, 0 to 1: few pixels in doubt count, faint noise not."""
-        return root_mean_square(self.pixels)
-
 
 def compare_predictions(
-    plain: Bytes, versions: Sequence[Bytes], neighbours: Sequence[Bytes]
+    plain: Bytes,
+    versions: Sequence[Bytes],
+    neighbours: Sequence[Bytes],
+    close: Sequence[Bytes] = (),
 ) -> Disagreement:
     """Compare predictions of a slice.
 
@@ -52,6 +52,9 @@ def compare_predictions(
         Of mirrored or moved versions of the slice, mirrored or moved back.
     neighbours
         Of the slices beside it: two, or fewer at the ends.
+    close
+        Of versions that are closer to the slice: they tell more precisely where it is doubtful, and
+        count in the map, on the average, in place of `versions`. None: there are no others.
 
     Returns
     -------
@@ -65,9 +68,13 @@ def compare_predictions(
     beside = nothing
     if len(neighbours) == 2:
         beside = np.minimum(*(_difference(plain, other) for other in neighbours))
-    return Disagreement(
-        np.maximum(changed, beside), root_mean_square(changed), root_mean_square(beside)
-    )
+    both = np.maximum(changed, beside)
+    seen = both
+    if close:
+        differences = np.stack([_difference(plain, other) for other in close])
+        seen = np.maximum(np.rint(differences.mean(axis=0)).astype(np.uint8), beside)
+    scores = (root_mean_square(one) for one in (both, changed, beside))
+    return Disagreement(seen, *scores)
 
 
 def in_bytes(probabilities: NDArray[np.floating]) -> Bytes:

@@ -7,6 +7,7 @@ known to all of them, since patches are cut anywhere.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,10 +16,12 @@ import numpy as np
 from napari_swin_umamba.plan import Plan
 from napari_swin_umamba.segmentation.disagreement import Bytes
 
-__all__ = ["Mirrored", "Moved", "Version", "slice_versions"]
+__all__ = ["FAR", "NEAR", "Mirrored", "Moved", "Version", "slice_versions"]
 
-_STEPS = ((5, 7), (-7, -5))
+FAR = ((5, 7), (-7, -5))
 """Rows and columns: no multiples of what the network halves its maps by."""
+NEAR = ((1, 2), (-2, -1))
+"""So little that what is found hardly depends on how far it lies from the edge of the image."""
 
 
 class Version(Protocol):
@@ -69,7 +72,9 @@ class Moved:
         return back
 
 
-def slice_versions(plan: Plan, shape: tuple[int, int]) -> list[Version]:
+def slice_versions(
+    plan: Plan, shape: tuple[int, int], steps: Sequence[tuple[int, int]] = FAR
+) -> list[Version]:
     """Versions that a model should find the same in.
 
     Parameters
@@ -78,13 +83,15 @@ def slice_versions(plan: Plan, shape: tuple[int, int]) -> list[Version]:
         Of the model.
     shape
         Rows and columns of the slice.
+    steps
+        How far it is moved, where mirroring says nothing.
     """
     if plan.mirror_axes:
         return [Mirrored(axis + 1) for axis in plan.mirror_axes]
     rows, columns = (size // 4 for size in shape)
     return [
         Moved(int(np.clip(down, -rows, rows)), int(np.clip(right, -columns, columns)))
-        for down, right in _STEPS
+        for down, right in steps
     ]
 
 

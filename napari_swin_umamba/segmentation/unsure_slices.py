@@ -27,7 +27,7 @@ from napari_swin_umamba.segmentation.layout import resolve_layout
 from napari_swin_umamba.segmentation.prediction import StopRequest, predict_fitting, stop_if
 from napari_swin_umamba.segmentation.preprocessing import normalize, select_channels
 from napari_swin_umamba.segmentation.resampling import resampled_shape, resize_labels, resize_plane
-from napari_swin_umamba.segmentation.slice_versions import slice_versions
+from napari_swin_umamba.segmentation.slice_versions import NEAR, slice_versions
 
 __all__ = ["SlicesToMeasure", "measure_slices"]
 
@@ -60,6 +60,7 @@ def measure_slices(
     seconds: float = float("inf"),
     should_stop: StopRequest | None = None,
     on_problem: Callable[[str], object] | None = None,
+    maps: bool = False,
 ) -> Iterator[tuple[str, Position, Disagreement]]:
     """Predict slices, also mirrored or moved, and those beside them; compare.
 
@@ -78,6 +79,8 @@ def measure_slices(
         Asked before every batch of tiles.
     on_problem
         Gets why an image cannot be read, and the others are gone on with. None: raise.
+    maps
+        Somebody looks at :attr:`.Disagreement.pixels`: more is predicted to make them precise.
 
     Yields
     ------
@@ -106,7 +109,7 @@ def measure_slices(
             stop_if(should_stop)
             try:
                 if predictions is None:
-                    predictions = _Predictions(model, wanted, fit, should_stop)
+                    predictions = _Predictions(model, wanted, fit, should_stop, maps)
                 found = predictions.compare(position)
             except InputError as error:
                 if on_problem is None:
@@ -127,8 +130,10 @@ class _Predictions:
         wanted: SlicesToMeasure,
         fit: DeviceFit,
         should_stop: StopRequest | None,
+        maps: bool = False,
     ) -> None:
         image = wanted.read()
+        self._maps = maps and not model.plan.mirror_axes
         self._model, self._fit, self._should_stop = model, fit, should_stop
         self._data, self._along = image.array, wanted.along
         spatial = sum(axis in "ZYX" for axis in image.axes)
@@ -143,7 +148,11 @@ class _Predictions:
     def compare(self, position: Position) -> Disagreement:
         """Compare all predictions of a slice."""
         pixels = self._prepare(position)
-        versions = slice_versions(self._model.plan, (pixels.shape[1], pixels.shape[2]))
+        plan, shape = self._model.plan, (pixels.shape[1], pixels.shape[2])
+        versions = slice_versions(plan, shape)
+        far = len(versions)
+        if self._maps:
+            versions += slice_versions(plan, shape, NEAR)
         changed = [version.apply(pixels) for version in versions]
         plain = self._kept.get(position)
         if plain is None:
@@ -153,7 +162,7 @@ class _Predictions:
             found = self._predict(changed)
         back = [one.back(other, plain) for one, other in zip(versions, found, strict=True)]
         beside = [self._plain(one) for one in self._beside(position)]
-        compared = compare_predictions(plain, back, beside)
+        compared = compare_predictions(plain, back[:far], beside, back[far:])
         return replace(compared, pixels=resize_labels(compared.pixels, self._layout.plane_shape))
 
     def _beside(self, position: Position) -> list[Position]:

@@ -40,6 +40,27 @@ def test_only_what_differs_from_both_neighbours_counts() -> None:
     assert compare_predictions(here, [], [empty]).score == 0  # at an end nothing can be said
 
 
+@given(maps, st.lists(maps, max_size=2), st.lists(maps, min_size=1, max_size=2))
+def test_what_is_looked_at_changes_no_score(plain, versions, close) -> None:
+    one, other = (compare_predictions(plain, versions, [], more) for more in ([], close))
+    assert (one.score, one.changed) == (other.score, other.changed)
+    if not close[1:]:
+        np.testing.assert_array_equal(
+            other.pixels, abs(plain.astype(int) - close[0]).max(axis=0).astype(np.uint8)
+        )
+
+
+def test_a_map_shows_what_is_doubtful_and_not_what_depends_on_the_place() -> None:
+    """A network that learned from slices smaller than its patches knows where things lie."""
+    wanted = ask(stack(), [(3,), (4,)])
+    plain = list(measure_slices(model(mirror_axes=()), [wanted], "cpu"))
+    shown = list(measure_slices(model(mirror_axes=()), [wanted], "cpu", maps=True))
+    for (_, _, without), (_, _, found) in zip(plain, shown, strict=True):
+        assert found.score == without.score
+        assert found.pixels.sum() <= without.pixels.sum()
+    assert shown[0][2].pixels.sum() < plain[0][2].pixels.sum()
+
+
 def test_a_few_pixels_in_doubt_count_more_than_faint_noise() -> None:
     plain = np.zeros((1, 10, 10), np.uint8)
     doubt, noise = plain.copy(), plain + 10

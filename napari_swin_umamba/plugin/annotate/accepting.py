@@ -15,8 +15,10 @@ import numpy as np
 from napari_swin_umamba.plugin.result_layer import METADATA_KEY
 from napari_swin_umamba.project import BACKGROUND, FIRST_CLASS, UNLABELLED, Settings
 
-__all__ = ["Meaning", "accepted", "meaning_of_layer", "object_mask"]
+__all__ = ["CLASS_IDS", "Meaning", "accepted", "meaning_of_layer", "object_mask"]
 
+CLASS_IDS = "project_class_ids"
+"""Key in a prediction's metadata: which class of the project a value is, where that is known."""
 _SAME_OBJECT = 1 / 3
 """An object of a prediction was painted before if more than this share of it was."""
 
@@ -53,6 +55,7 @@ def meaning_of_layer(layer: Any, settings: Settings) -> Meaning:
     ours = ours if isinstance(ours, dict) else {}
     objects = bool(ours.get("instances"))
     names = {int(value): str(name) for value, name in (ours.get("classes") or {}).items()}
+    ids = {int(value): int(number) for value, number in (ours.get(CLASS_IDS) or {}).items()}
     if not names:
         names = _names_in_features(layer)
     names.pop(0, None)
@@ -63,6 +66,9 @@ def meaning_of_layer(layer: Any, settings: Settings) -> Meaning:
                 "Objects in Segment."
             )
         return Meaning(numbers_objects=True)
+    now = {item.id: item.name for item in settings.classes}
+    for value, number in ids.items():
+        names[value] = now.get(number, f"{names.get(value, number)} (removed)")
     known = {item.name.casefold(): item.id for item in settings.classes}
     if objects:
         name = next(iter(names.values()), "")

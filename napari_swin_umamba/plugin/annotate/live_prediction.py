@@ -85,11 +85,13 @@ class LivePrediction(QObject):
             return
         layer = image.image_layer
         wanted = (process.state.live_step, image.reference.id, self._opened.position())
+        if wanted[-1] is None:  # the viewer cuts through all slices
+            return
         if wanted == self._done or layer not in self._opened.viewer.layers:
             return
         try:
             task, _ = prediction_task(
-                self._opened.viewer, layer, process.live_model, "auto", whole=False
+                self._opened.viewer, image, process.live_model, "auto", whole=False
             )
         except InputError as error:
             self.problem = str(error)

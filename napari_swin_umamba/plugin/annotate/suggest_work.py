@@ -128,6 +128,7 @@ def look_for_slices(search: Search, models: LoadedModel, channel: Channel) -> tu
         seconds=SECONDS,
         should_stop=channel.should_stop,
         on_problem=problems.append,
+        maps=True,
     )
     for done, (image_id, position, found) in enumerate(measured, 1):
         score = SliceScore(found.score, found.changed, found.neighbours)

@@ -9,8 +9,9 @@ from napari.layers import Labels
 from qtpy.QtCore import QObject, Signal
 
 from napari_swin_umamba.errors import InputError
+from napari_swin_umamba.plugin.annotate.accepting import CLASS_IDS
 from napari_swin_umamba.plugin.annotate.open_project import OpenProject
-from napari_swin_umamba.plugin.annotate.prediction_task import prediction_task
+from napari_swin_umamba.plugin.annotate.prediction_task import class_ids, prediction_task
 from napari_swin_umamba.plugin.job_messages import Begun
 from napari_swin_umamba.plugin.result_layer import METADATA_KEY
 from napari_swin_umamba.plugin.segment_run import RunEnd, SegmentRun
@@ -37,6 +38,7 @@ class VolumePrediction(QObject):
         self._run.begun.connect(self._on_begun)
         self._run.ended.connect(self._on_ended)
         self._name = ""
+        self._ids: dict[str, int] = {}
         self._next: tuple[Path, str] | None = None
         opened.closed.connect(self.shut_down)
 
@@ -63,9 +65,8 @@ class VolumePrediction(QObject):
         if image is None or image.image_layer not in self._opened.viewer.layers:
             return
         try:
-            task, plan = prediction_task(
-                self._opened.viewer, image.image_layer, model, "auto", whole=True
-            )
+            task, plan = prediction_task(self._opened.viewer, image, model, "auto", whole=True)
+            self._ids = class_ids(model, self._opened.project.settings.uid)
         except InputError as error:
             self.failed.emit(str(error))
             return
@@ -86,6 +87,7 @@ class VolumePrediction(QObject):
     def _on_begun(self, begun: Begun) -> None:
         # Its file is called by a number, its layer by what people call it.
         begun.provenance["model"] = self._name
+        begun.provenance[CLASS_IDS] = self._ids
         begun.provenance[_MARK] = str(self._opened.project.folder.absolute())
 
     def _on_progress(self, progress: Progress) -> None:
