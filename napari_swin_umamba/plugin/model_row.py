@@ -1,4 +1,4 @@
-"""Chooses a model: bundled ones, imported files, and a button to import another."""
+"""Chooses a model: bundled ones, imported files; has a button to import another."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["ModelRow"]
 
 
 class ModelRow(QWidget):
-    """A list of models and *Import…*; ``chosen`` when that changes."""
+    """A list of models; ``chosen`` when that changes. *Import…* is for the form to place."""
 
     chosen = Signal()
     refused = Signal(str)
@@ -52,8 +52,7 @@ class ModelRow(QWidget):
         self.import_button.setMenu(menu)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.combo, stretch=1)
-        layout.addWidget(self.import_button)
+        layout.addWidget(self.combo)  # alone: beside the button names would be cut off
         self.reload()
         self.combo.currentIndexChanged.connect(self._on_chosen)
 

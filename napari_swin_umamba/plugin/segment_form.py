@@ -91,6 +91,7 @@ class SegmentForm(QScrollArea):
             ("Image", self.image_combo),
             ("Model", self.model_row),
             ("", self.model_text),
+            ("", self.model_row.import_button),
             ("Read as", self.reading_row),
             ("Result", self.result_row),
         ]
@@ -103,6 +104,7 @@ class SegmentForm(QScrollArea):
             label.setContentsMargins(0, 3 if number < 2 else 0, 0, 0)
             form.addWidget(label, number, 0, Qt.AlignmentFlag.AlignTop)
             form.addWidget(widget, number, 1)
+        form.setAlignment(self.model_row.import_button, Qt.AlignmentFlag.AlignLeft)
         content = QWidget()
         layout = QVBoxLayout(content)
         layout.addLayout(form)

@@ -23,7 +23,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_swin_umamba.plugin.worker import Progress
-from napari_swin_umamba.segmentation import measure_labels
+from napari_swin_umamba.segmentation import bundled_models, measure_labels
 
 pytestmark = pytest.mark.window
 
@@ -112,6 +112,13 @@ def test_nothing_is_clipped(dock: Any) -> None:
             assert one.width() >= one.minimumSizeHint().width(), one.text()
         elif isinstance(one, QLabel) and one.wordWrap():
             assert one.height() >= one.heightForWidth(one.width()), one.text()
+
+
+def test_names_of_bundled_models_are_not_cut_off(dock: Any) -> None:
+    combo = dock.model_row.combo
+    for name in bundled_models():
+        needed = combo.fontMetrics().horizontalAdvance(f"{name} (bundled)")
+        assert needed + 40 <= combo.width(), name  # 40: the arrow, and a margin
 
 
 def test_text_takes_no_more_room_than_it_needs(dock: Any) -> None:
