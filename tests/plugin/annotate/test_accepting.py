@@ -15,10 +15,18 @@ from hypothesis.extra.numpy import arrays
 pytest.importorskip("napari")
 pytest.importorskip("pytestqt")
 
-from napari_swin_umamba.plugin.annotate.accepting import Meaning, accepted
+from napari.layers import Labels
+
+from napari_swin_umamba.plugin.annotate.accepting import (
+    CLASS_IDS,
+    Meaning,
+    accepted,
+    meaning_of_layer,
+)
 from napari_swin_umamba.plugin.annotate.prediction_section import PredictionSection
 from napari_swin_umamba.plugin.annotate.regions import region_mask
 from napari_swin_umamba.plugin.result_layer import METADATA_KEY
+from napari_swin_umamba.project import ProjectClass, Settings
 
 SHAPE = (6, 7)
 painted_planes = arrays(np.uint16, SHAPE, elements=st.integers(0, 4))
@@ -67,6 +75,19 @@ def test_the_rim_of_an_object_that_was_painted_is_no_object() -> None:
     assert not result[4, 4:11].any()  # nobody says what the rim is
     over = accepted(painted, predicted, meaning, first_object=3, over_strokes=True)
     np.testing.assert_array_equal(over == 3, predicted == 1)
+
+
+def test_classes_of_a_project_s_own_model_go_by_their_ids() -> None:
+    """Renamed, given each other's names, removed with the name taken by another."""
+    classes = tuple(ProjectClass(id=n, name=name) for n, name in ((2, "b"), (3, "a"), (5, "c")))
+    settings = Settings(kind="semantic", classes=classes, next_class_id=6)
+    ours = {"classes": {"0": "background", "1": "a", "2": "b", "3": "c"}}
+    layer = Labels(np.zeros((4, 4), np.uint8), metadata={METADATA_KEY: ours})
+    assert meaning_of_layer(layer, settings).values == {1: 3, 2: 2, 3: 5}  # all that is known
+    layer.metadata[METADATA_KEY] = {**ours, CLASS_IDS: {"1": 2, "2": 3, "3": 4}}
+    found = meaning_of_layer(layer, settings)
+    assert found.values == {1: 2, 2: 3}
+    assert found.missing == ("c (removed)",)
 
 
 @given(st.lists(st.tuples(st.floats(-3, 9), st.floats(-3, 9)), min_size=3, max_size=6))
