@@ -78,6 +78,7 @@ class AnnotationLayer:
         self.layer.selected_label = first_value(settings)
         self.data: Any = self.layer.data
         """The array that is saved: the layer's, unless a person gave the layer another size."""
+        self._painted: set[Position] = set()
         self._painted_largest = 0
         self._tops = self._history_tops()
         self._connect()
@@ -135,6 +136,10 @@ class AnnotationLayer:
     @property
     def largest(self) -> int:
         """The largest value that any slice ever held, be it on disk yet or not."""
+        for position in self._painted:
+            here = self.layer.data[slice_index(self.stored.image, position)]
+            self._painted_largest = max(self._painted_largest, int(np.max(here, initial=0)))
+        self._painted.clear()
         return max(self.stored.largest, self._painted_largest)
 
     def image_axes(self, letters: str) -> tuple[int, ...]:
@@ -152,9 +157,7 @@ class AnnotationLayer:
     def _on_paint(self, event: Any) -> None:
         self._tops = self._history_tops()
         touched = touched_slices(self.stored.image, event.value)
-        for position in touched:
-            here = self.layer.data[slice_index(self.stored.image, position)]
-            self._painted_largest = max(self._painted_largest, int(np.max(here, initial=0)))
+        self._painted |= touched  # napari may tell of it before the array has changed
         self.on_change(touched)
 
     def _on_shown_anew(self, _event: Any) -> None:

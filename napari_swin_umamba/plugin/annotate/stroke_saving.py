@@ -53,11 +53,13 @@ class StrokeSaving(QObject):
         self._problem = ""
         self._news = make_timer(self, _NEWS_INTERVAL, self.tell_news, repeat=True)
         self._look = make_timer(self, _LOOKS_INTERVAL, self.save_shown)
+        self._told: list[tuple[AnnotationLayer, Position]] = []
+        self._again = make_timer(self, 0, self._submit_again)
 
     @property
     def busy(self) -> bool:
         """Whether something is not on disk yet, or was not told."""
-        return self._thread.busy
+        return self._thread.busy or self._again.isActive()
 
     def note(self, annotation: AnnotationLayer, positions: Iterable[Position] | None) -> None:
         """Save what changed.
@@ -80,7 +82,9 @@ class StrokeSaving(QObject):
         found = False
         for position in positions:
             self._submit(annotation, position)
+            self._told.append((annotation, position))
             found = True
+        self._again.start()
         if not found:
             self._look.start()
 
@@ -131,6 +135,7 @@ class StrokeSaving(QObject):
         """
         self._news.stop()
         self._look.stop()
+        self._again.stop()
         self._thread.close(at_end)
 
     def save_shown(self) -> None:
@@ -150,6 +155,16 @@ class StrokeSaving(QObject):
         for name in self._thread.take_written():
             if isinstance(name, tuple):
                 self.saved.emit(*name)
+
+    def _submit_again(self) -> None:
+        """Save what changed once more: napari may tell of it before the array has changed.
+
+        A file that was due at that very moment would hold what was there before.
+        """
+        told, self._told = self._told, []
+        for annotation, position in told:
+            if annotation.fits:
+                self._submit(annotation, position)
 
     def _submit(self, annotation: AnnotationLayer, position: Position) -> None:
         stored, data = annotation.stored, annotation.data

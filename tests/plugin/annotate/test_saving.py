@@ -88,6 +88,19 @@ def test_all_tools_and_all_slices_that_they_touch(
     np.testing.assert_array_equal(stored(project), layer.data)
 
 
+def test_a_file_that_is_due_while_the_array_changes(project: Any, wait_saved: Callable) -> None:
+    """napari tells of some changes before it makes them."""
+    opened, layer = project.opened, project.opened.annotation_layer()
+    layer.events.paint.connect(lambda _event: opened.strokes.write_waiting())
+    places = np.nonzero(np.ones(layer.data.shape, bool))
+    layer.data_setitem(places, 2)  # of five slices one is shown
+    assert opened.free_number() == 3
+    wait_saved(project)
+    annotation = opened.project.annotation(opened.images.current)
+    for position in annotation.positions():
+        np.testing.assert_array_equal(annotation.read(position), layer.data[position[0]])
+
+
 def test_a_tool_of_the_person_s_own(project: Any, wait_saved: Callable) -> None:
     layer = project.opened.annotation_layer()
     other = layer.data.copy()
