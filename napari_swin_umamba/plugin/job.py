@@ -63,6 +63,7 @@ def run_segmentation(
         PlaneSegmenter,
         resolve_device,
     )
+    from napari_swin_umamba.segmentation.object_size import FoundSizes
     from napari_swin_umamba.segmentation.volume import VolumeSegmenter
 
     started = time.perf_counter()
@@ -74,6 +75,7 @@ def run_segmentation(
     settings = (model_sha256, replace(options, min_area=None, edge_objects=True))
     rules = ObjectRules(options.min_area, options.edge_objects)
     planes: Planes | VolumePlanes
+    sizes = FoundSizes(None)
     if model.plan.volume is None:
         spacing = reading.spacing_in(model.plan.unit)
         by_plane = PlaneSegmenter(
@@ -83,6 +85,7 @@ def run_segmentation(
             options.object_diameter,
             options.precision,
         )
+        sizes = FoundSizes(by_plane.size_to_compare(spacing))
         planes = Planes(task.data, task.layout, spacing, by_plane, settings, cache)
     else:
         by_volume = VolumeSegmenter(*how, options.probabilities, options.precision)
@@ -111,6 +114,7 @@ def run_segmentation(
             waiting = waiting[len(group) :]
             for position, (labels, probabilities) in zip(group, found, strict=True):
                 channel.stop_if_asked()
+                sizes.add(labels)
                 if instances:
                     labels = rules.keep(labels, reading.spacing)
                 if linker is not None:
@@ -122,8 +126,9 @@ def run_segmentation(
                     labels = labels if beside is None else numbered_beside(beside, labels)
                 channel.deliver(SegmentedSlice(position, labels, probabilities))
                 progress.slice_done()
+    notes = (*planes.notes, *sizes.notes())
     return Summary(
-        notes=tuple(note for note in planes.notes if not note.startswith(_SAID_BEFORE)),
+        notes=tuple(note for note in notes if not note.startswith(_SAID_BEFORE)),
         seconds=time.perf_counter() - started,
     )
 

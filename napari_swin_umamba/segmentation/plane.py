@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import compress
 from math import inf
 
 import numpy as np
@@ -27,11 +28,12 @@ from napari_swin_umamba.segmentation.prediction import (
     predict_fitting,
     stop_if,
 )
-from napari_swin_umamba.segmentation.preprocessing import normalize, select_channels
+from napari_swin_umamba.segmentation.preprocessing import is_blank, normalize, select_channels
 from napari_swin_umamba.segmentation.resampling import (
     check_scaling,
     resampled_shape,
     resize_labels,
+    resize_objects,
     resize_plane,
     shape_by_objects,
 )
@@ -109,6 +111,16 @@ class PlaneSegmenter:
         if not self._resamples(spacing):
             return shape
         return resampled_shape(shape, spacing, unit, self.model.plan)
+
+    def size_to_compare(self, spacing: tuple[float, float] | None) -> float | None:
+        """Diameter that objects of a plane should have; None: it is not known, or does not count.
+
+        Where planes are scaled, somebody has seen to it.
+        """
+        if not (self.instances and self.model.plan.numbers_objects):
+            return None
+        scaled = self.object_diameter is not None or self._resamples(spacing)
+        return None if scaled else self.model.plan.object_diameter
 
     def _resamples(self, spacing: tuple[float, float] | None) -> bool:
         if self.object_diameter is not None:
@@ -205,20 +217,29 @@ class PlaneSegmenter:
         selected = [select_channels(plane, axes, plan) for plane in planes]
         shape = (selected[0][0].shape[1], selected[0][0].shape[2])
         seen = self.network_shape(shape, spacing, unit)
+        tiles = self.tiles(shape, spacing, unit) * len(planes)
         collectors = [self._collector(shape, seen) for _ in planes]
         told = len(self.fit.steps)
-        predict_fitting(
-            self.model.network,
-            [resize_plane(normalize(channels, plan), seen, order=3) for channels, _ in selected],
-            plan.patch,
-            lambda number, rows, logits: collectors[number].add(rows, logits),
-            self.fit,
-            overlap=self.overlap,
-            pad_to_patch=plan.pad_to_patch,
-            mirror=plan.mirror_axes if self.mirror else False,
-            on_progress=on_progress,
-            should_stop=should_stop,
-        )
+        inputs = [normalize(channels, plan) for channels, _ in selected]
+        blank = [is_blank(channels, plan) for channels in inputs]
+        for collector in compress(collectors, blank):
+            collector.add_background()
+        visible = [number for number, nothing in enumerate(blank) if not nothing]
+        if visible:
+            predict_fitting(
+                self.model.network,
+                [resize_plane(inputs[number], seen, order=3) for number in visible],
+                plan.patch,
+                lambda place, rows, logits: collectors[visible[place]].add(rows, logits),
+                self.fit,
+                overlap=self.overlap,
+                pad_to_patch=plan.pad_to_patch,
+                mirror=plan.mirror_axes if self.mirror else False,
+                on_progress=on_progress,
+                should_stop=should_stop,
+            )
+        elif on_progress is not None:
+            on_progress(tiles, tiles)
         _, device_note = self._device
         common: tuple[str, ...] = () if device_note is None else (device_note,)
         if self.object_diameter is None and not self._resamples(spacing):
@@ -255,7 +276,7 @@ class PlaneSegmenter:
         if plan.numbers_objects:
             assert collector.probabilities is not None
             found = number_objects(collector.probabilities, plan)
-            found = resize_labels(found, shape)
+            found = resize_objects(found, shape)
             return found if self.instances else (found > 0).astype(np.uint8)
         labels = collector.classes_at(shape)
         return objects_from_classes(labels) if self.instances else labels
@@ -271,6 +292,7 @@ class _Collector:
         self._logits: np.ndarray | None = None
         self.probabilities: np.ndarray | None = None
         self._plan = plan
+        self._shape = shape
         self._dtype = np.min_scalar_type(plan.num_classes - 1)
         if plan.output == "semantic" and keep_logits:
             self._logits = np.empty((plan.num_classes, *shape), np.float32)
@@ -287,6 +309,12 @@ class _Collector:
             self._logits[:, rows] = logits
         if self.probabilities is not None:
             self.probabilities[:, rows] = output_probabilities(logits, self._plan)
+
+    def add_background(self) -> None:
+        """Take it that there is nothing in the whole plane."""
+        logits = np.full((self._plan.num_classes, 1, 1), -30, np.float32)
+        logits[0] = 30
+        self.add(slice(None), np.broadcast_to(logits, (len(logits), *self._shape)))
 
     def classes_at(self, shape: tuple[int, int]) -> np.ndarray:
         """Return class ids ``shape``: of the interpolated logits where the plane was resampled."""

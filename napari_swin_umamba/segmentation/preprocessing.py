@@ -14,10 +14,12 @@ from napari_swin_umamba.errors import InputError
 from napari_swin_umamba.images.axes import channels_first, resolve_axes
 from napari_swin_umamba.plan import Normalization, Plan
 
-__all__ = ["normalize", "preprocess", "select_channels"]
+__all__ = ["is_blank", "normalize", "preprocess", "select_channels"]
 
 _LUMINANCE = (0.2126, 0.7152, 0.0722)  # ITU-R BT.709
 _STD_FLOOR = 1e-8  # as nnU-Net; a constant image becomes zeros, not NaN
+_RELATIVE = ("zscore", "percentile", "rescale_to_01")
+"""Schemes that make zeros of any channel without contrast."""
 _BLOCK = 1 << 22  # values reduced at a time in float64: 32 MB
 
 
@@ -138,6 +140,22 @@ def normalize(channels: np.ndarray, plan: Plan) -> np.ndarray:
     for channel, spec in zip(channels, plan.channels, strict=True):
         _SCHEMES[spec.normalization.scheme](channel, spec.normalization)
     return channels
+
+
+def is_blank(normalized: np.ndarray, plan: Plan) -> bool:
+    """Whether nothing is to be seen in a plane, such as around a registered volume.
+
+    What a network answers then is the average of its training masks.
+
+    Parameters
+    ----------
+    normalized
+        ``(C, Y, X)``, from :func:`normalize`.
+    plan
+        With C channels. Where one keeps its scale, as CT does, grey may mean something.
+    """
+    relative = all(channel.normalization.scheme in _RELATIVE for channel in plan.channels)
+    return relative and not normalized.any()
 
 
 def _zscore(channel: np.ndarray, _: Normalization) -> None:

@@ -10,16 +10,19 @@ from __future__ import annotations
 from math import inf
 
 import numpy as np
+from skimage.measure import label
 from skimage.transform import resize
 
 from napari_swin_umamba.errors import InputError
 from napari_swin_umamba.images.units import same_length_factor
 from napari_swin_umamba.plan import Plan
+from napari_swin_umamba.segmentation.numbering import number_in_order
 
 __all__ = [
     "check_scaling",
     "resampled_shape",
     "resize_labels",
+    "resize_objects",
     "resize_plane",
     "shape_by_objects",
 ]
@@ -180,3 +183,34 @@ def resize_labels(labels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     ]
     resized: np.ndarray = labels[np.ix_(*index)]
     return resized
+
+
+def resize_objects(objects: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Bring numbered objects to other rows and columns.
+
+    Parameters
+    ----------
+    objects
+        ``(Y, X)``: 0 background, objects 1, 2, ..., each in one piece.
+    shape
+        Rows and columns wanted.
+
+    Returns
+    -------
+    np.ndarray
+        `shape`, int32. Where pixels become fewer, a thin object may fall into pieces, of which the
+        largest stays, or between pixels: so numbers are given anew, in the order of first pixels.
+    """
+    resized = resize_labels(objects, shape)
+    if objects.shape[0] <= shape[0] and objects.shape[1] <= shape[1]:
+        return resized
+    pieces = label(resized, background=0, connectivity=1)
+    sizes = np.bincount(pieces.ravel())
+    owners = np.zeros(len(sizes), resized.dtype)
+    owners[pieces.ravel()] = resized.ravel()
+    sizes[0] = 0
+    # Of values assigned to one place the last stays: the largest, of equals the first piece.
+    rising = np.lexsort((-np.arange(len(sizes)), sizes))
+    largest = np.zeros(int(owners.max()) + 1, np.intp)
+    largest[owners[rising]] = rising
+    return number_in_order(np.where(largest[resized] == pieces, resized, 0))

@@ -20,6 +20,7 @@ from napari_swin_umamba.segmentation.inputs import SliceReport, as_array, checke
 from napari_swin_umamba.segmentation.layout import check_plane, resolve_layout
 from napari_swin_umamba.segmentation.linking import ObjectLinker
 from napari_swin_umamba.segmentation.object_rules import ObjectRules
+from napari_swin_umamba.segmentation.object_size import FoundSizes
 from napari_swin_umamba.segmentation.plane import PlaneSegmenter
 from napari_swin_umamba.segmentation.prediction import Progress, StopRequest, stop_if
 from napari_swin_umamba.segmentation.resampling import check_scaling
@@ -186,12 +187,14 @@ def segment(
             on_progress,
             should_stop,
         )
+        sizes = FoundSizes(segmenter.size_to_compare(known))
+        sizes.add(result.labels)
         return Segmentation(
             rules.keep(result.labels, known),
             result.probabilities,
             segmenter.instances,
             model.plan,
-            (*image.notes, *result.notes),
+            (*image.notes, *result.notes, *sizes.notes()),
         )
     return _segment_slices(
         segmenter, image, axes, spacing, slice_axis, rules, on_progress, should_stop, on_slice
@@ -218,6 +221,7 @@ def _segment_slices(
     layout, plane_spacing = resolve_layout(image.array.shape, axes, known, slice_axis)
     per_plane = segmenter.tiles(layout.plane_shape, plane_spacing, unit)
     linker = ObjectLinker() if segmenter.instances and not _along_time(layout, axes) else None
+    sizes = FoundSizes(segmenter.size_to_compare(plane_spacing))
     labels: np.ndarray | None = None
     probabilities: np.ndarray | None = None
     notes = dict.fromkeys(image.notes)
@@ -237,6 +241,7 @@ def _segment_slices(
         )
         for position, result in zip(group, results, strict=True):
             stop_if(should_stop)
+            sizes.add(result.labels)
             found = rules.keep(result.labels, plane_spacing)
             if linker is not None:
                 found = linker.link(found, position)
@@ -261,7 +266,7 @@ def _segment_slices(
         probabilities,
         segmenter.instances,
         segmenter.model.plan,
-        tuple(notes),
+        (*notes, *sizes.notes()),
         None if _along_time(layout, axes) else layout.kept_axes.index(layout.fixed_axes[-1]),
     )
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import imageio.v3 as iio
 import numpy as np
 import pytest
 
@@ -17,10 +18,11 @@ from qtpy.QtWidgets import QApplication
 from napari_swin_umamba.images import Image
 from napari_swin_umamba.plugin.layer_view import data_to_world
 from napari_swin_umamba.plugin.result_layer import METADATA_KEY
-from napari_swin_umamba.segmentation import ObjectRules, load_model, segment
+from napari_swin_umamba.segmentation import ObjectRules, bundled_models, load_model, segment
 
 pytestmark = pytest.mark.window
 
+UNSEEN = Path(__file__).parents[2] / "examples" / "nuclei" / "unseen" / "images"
 RNG = np.random.default_rng(0)
 OBLIQUE = np.array([[0.9, 0.1, -0.2, 5], [0.05, 0.95, 0.1, -3], [0.2, -0.1, 0.9, 10], [0, 0, 0, 1]])
 
@@ -181,6 +183,25 @@ def test_slices_are_scaled_by_the_size_of_their_objects(
     np.testing.assert_array_equal(labels_of(viewer)[0].data, expected)
     widget.options_box.resample.setChecked(True)
     assert widget.options().object_diameter is None
+
+
+def test_objects_of_another_size_than_in_training_are_pointed_out(
+    viewer: Any, widget: Any, click: Callable, wait_for_end: Callable
+) -> None:
+    data = iio.imread(UNSEEN / "c3bec106.png")[::4, ::4]
+    viewer.add_image(data, name="far away")
+    widget.model_row.import_file(bundled_models()["nuclei"])
+    click(widget.run_row.run_button)
+    wait_for_end(widget)
+    said = widget.outcome.text
+    assert "pixels across, those in training were 20" in said
+    assert "give the object diameter." in said  # and no word of the command line
+    widget.options_box.object_diameter.setValue(5)
+    click(widget.run_row.run_button)
+    wait_for_end(widget)
+    assert "across" not in widget.outcome.text
+    found = [layer.data.max() for layer in labels_of(viewer)]
+    assert found[-1] > 30
 
 
 def test_small_objects_and_those_at_the_edge_are_left_out(

@@ -219,6 +219,40 @@ def test_progress_and_cancel(boundary: Model) -> None:
         segment(IMAGE, boundary, device="cpu", should_stop=lambda: len(seen) > 3)
 
 
+@pytest.mark.parametrize("output", ["semantic", "boundary", "distance"])
+@pytest.mark.parametrize("scheme", ["zscore", "percentile", "rescale_to_01"])
+def test_where_nothing_is_to_be_seen_is_background(output: str, scheme: str) -> None:
+    channel = Channel(name="c", normalization=Normalization(scheme=scheme))
+    model = make_model(output, channels=(channel,))
+    volume = np.stack([IMAGE[:40, :50], np.full((40, 50), 7), IMAGE[30:, 50:100]])
+    seen: list[tuple[int, int]] = []
+    found = segment(volume, model, "ZYX", probabilities=True, on_progress=lambda *a: seen.append(a))
+    assert found.probabilities is not None
+    assert not found.labels[1].any()
+    assert (found.probabilities[0, 1] > 0.999).all()
+    assert seen[-1] == (3, 3)
+    for index in (0, 2):  # the others do not notice
+        alone = segment(volume[index], model, "YX", probabilities=True)
+        np.testing.assert_array_equal(found.labels[index] > 0, alone.labels > 0)
+        np.testing.assert_allclose(found.probabilities[:, index], alone.probabilities, atol=1e-5)
+    seen.clear()
+    blank = segment(volume[1], model, "YX", on_progress=lambda *a: seen.append(a))
+    assert blank.labels.shape == (40, 50)
+    assert not blank.labels.any()
+    assert seen == [(1, 1)]
+    with pytest.raises(InputError, match="--overlap"):
+        segment(volume[1], model, "YX", overlap=5.0)
+
+
+def test_grey_of_a_known_scale_goes_through_the_network() -> None:
+    norm = Normalization(scheme="ct", lower=-100, upper=200, mean=50, std=40)
+    model = make_model(channels=(Channel(name="CT", normalization=norm),))
+    image = np.full((32, 32), 50)  # zero everywhere, as the network sees it
+    found = segment(image, model, "YX", probabilities=True)
+    assert found.probabilities is not None
+    assert found.probabilities[0].max() < 0.999
+
+
 def test_importing_the_package_does_not_import_torch() -> None:
     code = (
         "import sys, napari_swin_umamba, napari_swin_umamba.segmentation as s;"

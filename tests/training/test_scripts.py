@@ -114,6 +114,46 @@ def test_a_model_is_bundled_with_its_scores_and_decoded_in_all_ways(
     assert all(0 <= float(value) <= 1 for row in rows[2:] for value in row[1:4])
 
 
+@pytest.mark.slow
+def test_a_bundled_model_is_trained_in_pieces(
+    bundling: ModuleType,
+    call: Callable[..., Any],
+    make_dataset: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    cells = make_dataset("instances")
+    (cells / "kinds.json").write_text(json.dumps({"fluo": NAMES}))
+
+    def prepare(data: Path, folder: Path) -> None:
+        (folder / "val.txt").write_text(NAMES[0] + "\n")
+
+    made = replace(
+        bundling.MODELS["nuclei"],
+        prepare=prepare,
+        dataset=lambda data, folder: data,
+        patch=(32, 32),
+    )
+    monkeypatch.setitem(bundling.MODELS, "nuclei", made)
+    settings = ("length.steps=2", "sampling.batch=2", "sampling.patch=[32,32]")
+    words = [word for setting in settings for word in ("--set", setting)]
+    parts = ("nuclei", "--data", cells, "--work", tmp_path / "work", "--variant", "small", *words)
+
+    assert call(bundling, *parts, "--minutes", "0") == 0
+
+    assert "give it more --minutes" in capfd.readouterr().out
+    assert not (tmp_path / "results").exists()
+
+    assert call(bundling, *parts) == 0
+
+    result = json.loads((tmp_path / "results" / "nuclei-small.json").read_text())
+    assert result["steps"] == [2]
+    assert result["settings"] == list(settings)
+    assert result["validation_images"] == 1
+    assert not (tmp_path / "package").exists()  # no variant is put into the package
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
