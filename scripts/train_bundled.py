@@ -113,7 +113,9 @@ def _run(
         child.wait()
     except KeyboardInterrupt:  # the child heard it too
         child.wait()
-    if child.returncode not in (0, _INTERRUPTED):
+    if child.returncode == -signal.SIGTERM:  # it did not come to listen for it
+        print("ended before the first step: give it more --minutes")
+    elif child.returncode not in (0, _INTERRUPTED):
         sys.exit(child.returncode)
 
 
