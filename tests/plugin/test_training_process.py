@@ -15,6 +15,7 @@ from napari_swin_umamba.checkpoints import load_model
 from napari_swin_umamba.errors import InputError
 from napari_swin_umamba.plugin.annotate.event_tail import EventTail
 from napari_swin_umamba.plugin.annotate.training_end import explain_end
+from napari_swin_umamba.plugin.annotate.training_launch import CHILDREN
 from napari_swin_umamba.plugin.annotate.training_process import (
     TrainingProcess,
     last_run,
@@ -161,6 +162,9 @@ def test_stopped_before_its_first_step(
     process.stop()
     wait(process)
     assert process.trouble() is None
+    assert last_run(project.folder).trouble() is None  # the dock, opened again
+    CHILDREN.pop(process.run.absolute())
+    assert last_run(project.folder).trouble() is None  # another napari
     assert not ProjectModels(project.folder).read().models
     assert not FolderLock(project.folder, "train", "x").is_taken()
 

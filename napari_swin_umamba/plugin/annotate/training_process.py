@@ -44,6 +44,7 @@ class TrainingProcess:
         self._tail = EventTail(run / "events.jsonl")
         self._child: subprocess.Popen[bytes] | None = CHILDREN.get(run.absolute())
         self._lock = FolderLock(project_folder, "train", "being trained")
+        self._stop_file = run / "stop"
         self._stopping = False
 
     @classmethod
@@ -138,13 +139,15 @@ class TrainingProcess:
         """
         self._stopping = True
         if self.state.phase in ("starting", "preparing"):
+            with suppress(OSError):
+                self._stop_file.touch()  # whoever opens the project again knows why it ended
             self._terminate()
             return
         try:
-            (self.run / "stop").touch()
+            self._stop_file.touch()
         except OSError as error:
             raise InputError(
-                f"cannot write {self.run / 'stop'}: {error.strerror or error}"
+                f"cannot write {self._stop_file}: {error.strerror or error}"
             ) from error
 
     def ask_for_live(self, wanted: bool) -> None:
@@ -161,7 +164,8 @@ class TrainingProcess:
         if self.state.phase == "done" or self.alive:
             return None
         self.poll()
-        if self.state.phase == "done" or (self._stopping and not self.state.step):
+        asked = self._stopping or self._stop_file.exists()
+        if self.state.phase == "done" or (asked and not self.state.step):
             return None
         code = self._child.returncode if self._child is not None else None
         return explain_end(self.state, self.read_log(), code, self.resumable)
