@@ -15,7 +15,7 @@ from napari_swin_umamba.plugin.annotate.looks import BACKGROUND_COLOR
 from napari_swin_umamba.plugin.annotate.open_project import OpenProject
 from napari_swin_umamba.plugin.annotate.section import READ_ONLY, Section
 from napari_swin_umamba.plugin.annotate.swatch import swatch
-from napari_swin_umamba.plugin.parts import set_blocked
+from napari_swin_umamba.plugin.parts import Notice, set_blocked
 from napari_swin_umamba.plugin.runner import Runner
 from napari_swin_umamba.plugin.words import count, sentence
 from napari_swin_umamba.plugin.worker import Channel, Failure, Progress
@@ -35,6 +35,7 @@ class ClassesSection(Section):
         self._opened = opened
         self._edited: Edited | None = None
         self._listened: Any = None
+        self.stray = Notice()
         self.list = QListWidget()
         self.list.setToolTip("Click what you want to paint, or press its key over the image.")
         self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -43,6 +44,7 @@ class ClassesSection(Section):
         self.edit_button.setToolTip("Names, colours, keys; add, remove and merge classes.")
         self.edit_button.clicked.connect(self._ask)
         self.add(self.list)
+        self.add(self.stray)
         self.add(self.edit_button)
         self.add(self.notice)
         self._runner = Runner(self)
@@ -164,6 +166,15 @@ class ClassesSection(Section):
         rows = [self.list.item(row) for row in range(self.list.count())]
         values = [item.data(_VALUE) for item in rows if item is not None]
         self.list.setCurrentRow(values.index(value) if value in values else -1)
+        stray = value not in values and self._opened.project.settings.kind == "semantic"
+        if stray:
+            self.stray.say(
+                "warning",
+                f"The value {value:,} is none of the classes: what is painted with it cannot be "
+                "trained on. Click a class in the list, or add one.",
+            )
+        else:
+            self.stray.clear()
 
     def _stop_listening(self) -> None:
         if self._listened is not None:

@@ -121,6 +121,15 @@ def test_keys_and_clicks_choose_what_is_painted(
     assert (layer.selected_label, layer.mode) == (2, "paint")
 
 
+def test_a_value_that_is_no_class_is_said(viewer: Any, project: Any) -> None:
+    classes, layer = section(project, ClassesSection), project.opened.annotation_layer()
+    layer.selected_label = 9  # by napari's own controls
+    assert "9 is none of the classes" in classes.stray.text
+    assert classes.stray.isVisibleTo(project)
+    layer.selected_label = 3
+    assert not classes.stray.isVisibleTo(project)
+
+
 def test_a_key_is_given_to_another_class(viewer: Any, project: Any, qtbot: Any) -> None:
     classes = section(project, ClassesSection)
     editor = ClassEditor(None, project.opened.project.settings, classes.keys)

@@ -64,13 +64,16 @@ def _undeclared(source: Source, reports: Sequence[CaseReport], instances: bool) 
     if source.classes is None or instances:
         return []
     declared = {item.value for item in source.classes} | {source.unknown}
+    remedy = "declare it or remove it"
+    if source.kind == "project":
+        remedy = "paint over it in napari, where it is pink, or add a class"
     found = []
     for report in reports:
         pixels = report.pixels
         for value in sorted(pixels.keys() - declared):
             message = (
                 f"{report.case.labels_name} holds the label {value} ({pixels[value]:,} pixels), "
-                f"which is not declared: {_declared(source)}; declare it or remove it"
+                f"which is not declared: {_declared(source)}; {remedy}"
             )
             found.append(Problem("undeclared-label", message, (report.case.labels_name,)))
     return found
