@@ -142,7 +142,8 @@ def _train(prepared: Prepared, folder: Path, options: argparse.Namespace) -> dic
         length = ("--minutes", str(options.minutes))
     events = call(
         "train",
-        *(str(prepared.dataset), "-o", str(folder / "run"), "--recipe", options.recipe),
+        *(str(prepared.dataset), "-o", str(folder / "run")),
+        *(("--recipe", options.recipe) if options.recipe else ()),
         *("--arch", options.arch, "--init", options.init, "--seed", str(options.seed)),
         *(*length, *validation, *prepared.training, "--device", options.device, "--json"),
     )
@@ -200,7 +201,7 @@ def main() -> None:
     one.add_argument("--data", type=Path, required=True)
     one.add_argument("--arch", default="swin-umamba-d-tiny")
     one.add_argument("--init", default="none")
-    one.add_argument("--recipe", default="quick")
+    one.add_argument("--recipe", help="default: as of swin-umamba train")
     one.add_argument("--seed", type=int, default=0)
     one.add_argument("--minutes", type=float, default=5.0)
     one.add_argument("--steps", type=int, help="in place of minutes")

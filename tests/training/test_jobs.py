@@ -136,7 +136,7 @@ def test_a_recipe_may_be_based_on_another(tmp_path: Path) -> None:
     recipe, usual = load_recipe(path), load_recipe("finetune")
     assert recipe == usual.model_copy(update={"length": recipe.length})
     assert (recipe.length.steps, recipe.length.minutes) == (None, 3)
-    assert load_recipe(path, {"optimizer.lr": 1e-5}).optimizer.encoder_lr == 0.1
+    assert load_recipe(path, {"optimizer.lr": 1e-5}).freeze.steps == 0.1
     path.write_text("[" * 5000)
     with pytest.raises(InputError, match="cannot read the recipe"):
         load_recipe(path)

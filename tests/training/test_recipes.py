@@ -229,9 +229,17 @@ def test_paper_augmentation_and_sampling() -> None:
     assert recipe.sampling.exact_share
 
 
-def test_finetuning_is_gentle_with_the_encoder() -> None:
-    recipe = load_recipe("finetune")
-    assert frozen_steps(1000, recipe.freeze) == 100
+def test_finetuning_begins_with_what_is_new(tmp_path: Path) -> None:
+    assert frozen_steps(1000, load_recipe("finetune").freeze) == 100
+    model = config(tmp_path, init="model.safetensors")
+    drawn = config(tmp_path)
+    for architecture in ("swin-umamba-d-tiny", "swin-umamba"):
+        rate = model.peak_learning_rate(architecture)
+        assert rate < drawn.peak_learning_rate(architecture)
+
+
+def test_the_encoder_may_learn_more_slowly() -> None:
+    recipe = load_recipe("finetune", {"optimizer.encoder_lr": 0.1})
     network = build_network("swin-umamba-d-tiny", 1, 2)
     optimizer = make_optimizer(network, recipe.optimizer, 1.0)
     encoder = {p for n, p in network.named_parameters() if is_encoder(n)}

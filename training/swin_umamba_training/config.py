@@ -166,9 +166,10 @@ class TrainConfig(BaseModel):
         """
         if self.recipe.optimizer.lr is not None:
             return self.recipe.optimizer.lr
-        if self.init != "none":
-            return 1e-4
-        return 1e-3 if architecture.endswith("-tiny") else 5e-4
+        drawn, tiny = self.init == "none", architecture.endswith("-tiny")
+        if tiny:
+            return 1e-3 if drawn else 5e-4
+        return 5e-4 if drawn else 1e-4
 
 
 _RECIPE_FLAGS = {

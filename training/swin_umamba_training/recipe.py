@@ -52,8 +52,8 @@ class OptimizerConfig(_Settings):
     """AdamW."""
 
     lr: float | None = Field(None, gt=0)
-    """Peak learning rate; null: 1e-4 from trained weights, else 1e-3 for tiny networks and 5e-4
-    for the others."""
+    """Peak learning rate; null: 1e-3 for tiny networks, 5e-4 for the others; from trained weights
+    5e-4 and 1e-4."""
     encoder_lr: float = Field(1.0, gt=0, le=1)
     """Factor on the learning rate of the encoder."""
     weight_decay: float = Field(0.05, ge=0)

@@ -16,19 +16,24 @@ from swin_umamba_training.data.slice_store import ImageStore
 from swin_umamba_training.data.splitting import Parts
 from swin_umamba_training.dataset import Dataset
 from swin_umamba_training.describing import describe_model
+from swin_umamba_training.losses import make_loss
 from swin_umamba_training.module import SegmentationModule, TrainingDiverged
 from swin_umamba_training.output_classes import class_ids
+from swin_umamba_training.polarity import match_polarity
 from swin_umamba_training.provenance import describe_environment
 from swin_umamba_training.ranks import broadcast, is_main_process
 from swin_umamba_training.recorder import RunRecorder
 from swin_umamba_training.rehearsal import time_steps, time_validation
 from swin_umamba_training.report import Provenance
 from swin_umamba_training.run_folder import RunFolder
-from swin_umamba_training.sampling import patch_loader
+from swin_umamba_training.sampling import PatchDataset, patch_loader
 from swin_umamba_training.start import Start
 from swin_umamba_training.validation import ValidationScores, validate
 
 __all__ = ["TrainingRun"]
+
+_PATCHES_TRIED = 8
+"""Patches that decide whether a start model is shown negatives."""
 
 
 class TrainingRun:
@@ -64,7 +69,6 @@ class TrainingRun:
         self._start = start
         self._parts = parts
         self._device = device
-        self._notes = notes
         self._timing = (0.0, 0.0)
         self.clock = RunClock(config)
         ids = () if dataset.instances else class_ids(dataset, config, start.plan)
@@ -73,6 +77,10 @@ class TrainingRun:
         self._module = SegmentationModule(
             start.network.to(device), start.plan, config, self.clock, device, self._tell
         )
+        if state is None and start.whole:
+            found = self._match_polarity()
+            start.notes, notes = (*start.notes, *found), (*notes, *found)
+        self._notes = notes
         assert dataset.fingerprint is not None
         self._fingerprint = dataset.fingerprint
         self.recorder = RunRecorder(
@@ -159,6 +167,13 @@ class TrainingRun:
         self._module.adamw.load_state_dict(state["optimizer"])
         self._module.guard.load_state_dict(state["guard"])
         self.recorder.load_state(state)
+
+    def _match_polarity(self) -> tuple[str, ...]:
+        plan, recipe = self._start.plan, self._config.recipe
+        patches = PatchDataset(self._training, plan, self._config)
+        some = (patches[index] for index in range(min(_PATCHES_TRIED, len(patches))))
+        loss = make_loss(recipe.loss, plan.output)
+        return match_polarity(self._start.network, plan, some, loss, self._device)
 
     def _fit(self) -> None:
         """Run Lightning's loop: its devices, strategies and batches; the recorder ends it."""

@@ -40,6 +40,8 @@ class Start:
     """What was taken from the start weights and what not, for people."""
     origin: dict[str, JsonValue] = field(default_factory=dict)
     """The same about downloaded weights, for the model's record; empty without them."""
+    whole: bool = False
+    """Whether the network has all its weights from a model, so that its outputs mean something."""
 
 
 def prepare_start(
@@ -81,7 +83,8 @@ def prepare_start(
         return Start(network, plan, _imagenet_notes(local, report), _origin(local, report))
     if model is None or aligned is None:
         return Start(network, plan, ())
-    return Start(network, plan, take_weights(network, plan, model, aligned.plan))
+    whole, notes = take_weights(network, plan, model, aligned.plan)
+    return Start(network, plan, notes, whole=whole)
 
 
 def _imagenet_notes(local: LocalWeights, report: LoadReport) -> tuple[str, ...]:

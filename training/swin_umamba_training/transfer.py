@@ -12,7 +12,7 @@ from napari_swin_umamba.checkpoints import Model
 from napari_swin_umamba.network import build_network
 from napari_swin_umamba.plan import Plan, SegmentationClass
 
-__all__ = ["merge_classes", "take_weights"]
+__all__ = ["input_weights", "merge_classes", "take_weights"]
 
 
 def merge_classes(
@@ -72,10 +72,21 @@ def _roles(architecture: str) -> _Roles:
     )
 
 
+def input_weights(architecture: str) -> frozenset[str]:
+    """Names of the weights that multiply the image itself.
+
+    Parameters
+    ----------
+    architecture
+        Name of the network.
+    """
+    return _roles(architecture).channels
+
+
 @torch.no_grad()
 def take_weights(
     network: torch.nn.Module, plan: Plan, model: Model, names: Plan | None = None
-) -> tuple[str, ...]:
+) -> tuple[bool, tuple[str, ...]]:
     """Copy a model's weights into a network of the same kind.
 
     Outputs of classes that both have, by name, are copied; those of new classes stay as drawn.
@@ -95,7 +106,9 @@ def take_weights(
 
     Returns
     -------
-    tuple of str
+    whole : bool
+        Whether all outputs are the model's.
+    notes : tuple of str
         What was taken and what not, for people.
     """
     target, source = network.state_dict(), model.network.state_dict()
@@ -117,7 +130,7 @@ def take_weights(
             continue
         for new_row, old_row in shared:
             tensor[new_row] = weight[old_row]
-    return _notes(plan, model, len(shared))
+    return len(shared) == plan.num_classes, _notes(plan, model, len(shared))
 
 
 def _to_channels(weight: Tensor, channels: int) -> Tensor:

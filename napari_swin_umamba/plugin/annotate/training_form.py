@@ -68,7 +68,7 @@ class TrainingForm(QWidget):
             self.batch.addItem(str(size), size)
         self.careful = QCheckBox("Learn more carefully")
         self.careful.setToolTip(
-            "A tenth of the learning rate, in full precision. If a training broke down."
+            "A much lower learning rate, in full precision. If a training broke down."
         )
         body = QWidget()
         grid = QGridLayout(body)

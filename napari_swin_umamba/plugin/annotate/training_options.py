@@ -89,7 +89,7 @@ class TrainingOptions:
     batch: int = 0
     """Patches in a step; 0: by the patch."""
     careful: bool = False
-    """A tenth of the learning rate, in full precision."""
+    """A much lower learning rate, in full precision."""
 
     def arguments(self) -> list[str]:
         """The command line of ``swin-umamba train`` behind DATASET and RUN.

@@ -159,7 +159,9 @@ ValidateEveryOption = Annotated[
 ]
 LearningRateOption = Annotated[
     float | None,
-    typer.Option(help="Peak of the schedule. Default: 1e-4 with --init, else 5e-4 or 1e-3."),
+    typer.Option(
+        help="Peak of the schedule. Default: 5e-4, tiny networks 1e-3; with --init 1e-4 and 5e-4."
+    ),
 ]
 WorkersOption = Annotated[
     int, typer.Option(help="Processes that prepare patches; the result is the same.")
