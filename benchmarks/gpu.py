@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from napari_swin_umamba.network import build_network
-from napari_swin_umamba.network.selective_scan import check_backend
+from napari_swin_umamba.network.selective_scan import check_backend, triton_tuning
 
 INPUT_SETS = 3
 WARM_UP = 3
@@ -226,6 +226,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, default=Path("gpu.json"))
     parser.add_argument("--markdown", type=Path, default=Path("gpu.md"))
     parser.add_argument("--extension", type=Path, help="folder that mamba_extension.py built into")
+    parser.add_argument("--settings", type=Path, help="what gpu_settings.py wrote: use its winner")
     parser.add_argument("--sizes", type=int, nargs="+", default=[512, 256, 1024])
     parser.add_argument("--batches", type=int, nargs="+", default=[8, 1, 32])
     parser.add_argument("--repeats", type=int, default=15)
@@ -237,6 +238,11 @@ def main() -> None:
     clock = Clock(options.minutes)
     torch.manual_seed(0)
     notes: dict[str, str] = {}
+    if options.settings and options.settings.exists():
+        winner = json.loads(options.settings.read_text()).get("winner", {})
+        for name, value in winner.items():
+            setattr(triton_tuning, name, value)
+        notes["settings"] = json.dumps(winner)
     extension = None
     if options.extension:
         try:

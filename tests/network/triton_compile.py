@@ -8,10 +8,16 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from napari_swin_umamba.network.selective_scan import triton_backward, triton_forward
+from napari_swin_umamba.network.selective_scan import (
+    triton_backward,
+    triton_forward,
+    triton_strips_backward,
+    triton_strips_forward,
+)
 
 FORWARD_TILE = {"BLOCK_D": 32, "BLOCK_N": 16}
 BACKWARD_TILE = {"N_HIGH": 4, "N_LOW": 4, "D_HIGH": 2, "D_LOW": 8}
+STRIP = {"SIZE": 16, "STEPS": 4, "BLOCK_D": 64, "WIDE": False}
 KERNELS = {
     "summary": (
         triton_forward.summary_kernel,
@@ -27,11 +33,31 @@ KERNELS = {
         {"PROJECT": True, "FROM_ZERO": False, "BLOCK_R": 8, **FORWARD_TILE},
     ),
     "backward": (triton_backward.backward_kernel, {"FROM_ZERO": False, **BACKWARD_TILE}),
+    "strip_summary": (
+        triton_strips_forward.strip_summary_kernel,
+        {"PROJECT": True, "ADJOINT": False, "EVEN": True, **STRIP},
+    ),
+    "strip_adjoint": (
+        triton_strips_forward.strip_summary_kernel,
+        {"PROJECT": False, "ADJOINT": True, "EVEN": False, **STRIP},
+    ),
+    "strip_scan": (
+        triton_strips_forward.strip_scan_kernel,
+        {"PROJECT": True, "FROM_ZERO": False, "EVEN": True, **STRIP},
+    ),
+    "strip_walk": (
+        triton_strips_backward.strip_kernel,
+        {"FROM_ZERO": False, "EVEN": True, **STRIP},
+    ),
+    "uneven_strip_walk": (
+        triton_strips_backward.strip_kernel,
+        {"FROM_ZERO": False, "EVEN": False, **STRIP, "WIDE": True},
+    ),
 }
 HALF = ("u", "x")
 NUMBERS = (
     *("batch", "height", "width", "channels", "rank", "size", "chunks", "length", "unit"),
-    *("groups", "blocks_per_group", "items"),
+    *("groups", "blocks_per_group", "blocks", "items"),
 )
 
 

@@ -3,24 +3,16 @@
 float32 inside; maps may be float32, bfloat16 or float16.
 """
 
-import contextlib
-from typing import Any
+import math
 
 import torch
-import triton
 from torch import Tensor
 
 from napari_swin_umamba.network.selective_scan import triton_tuning as tuning
 from napari_swin_umamba.network.selective_scan.reference import Gradients
 from napari_swin_umamba.network.selective_scan.traversal import DIRECTIONS
-from napari_swin_umamba.network.selective_scan.triton_backward import backward_kernel
-from napari_swin_umamba.network.selective_scan.triton_forward import (
-    carry_kernel,
-    scan_kernel,
-    summary_kernel,
-)
-
-_LOG2E = 1.4426950408889634
+from napari_swin_umamba.network.selective_scan.triton_launch import Scan
+from napari_swin_umamba.network.selective_scan.triton_walks import walk_in_strips, walk_step_by_step
 
 
 def forward(
@@ -41,7 +33,7 @@ def forward(
     states : Tensor, ``(B, 4, chunks, N, D)``
         States before each chunk; of size 0 unless kept.
     """
-    scan = _Scan(u, x_dbl, dt_weight, A, keep_states)
+    scan = Scan(u, x_dbl, dt_weight, A, keep_states)
     if u.numel() == 0:
         return torch.zeros_like(u, dtype=out_dtype), scan.new_states(None if keep_states else 0)
     project = scan.rank <= tuning.PROJECT_UP_TO_RANK
@@ -54,24 +46,8 @@ def forward(
             scan.summarise(u, x_dbl, weight, dt_bias, dt, rates, states, project, adjoint=False)
         elif keep_states:
             states.zero_()
-        y = u.new_empty(2, *u.shape, dtype=torch.float32)
-        grid = (scan.batch * 2 * scan.plan.chunks, scan.forward_blocks)
-        scan_kernel[grid](
-            u,
-            x_dbl,
-            weight,
-            dt_bias,
-            dt,
-            rates,
-            D.sum(0),
-            states,
-            y,
-            scan.batch,
-            *scan.sizes,
-            PROJECT=project,
-            FROM_ZERO=scan.plan.chunks == 1,
-            **scan.forward_tile,
-            num_warps=1,
+        y = scan.scan_chunks(
+            u, x_dbl, weight, dt_bias, dt, rates, D.sum(0), states, project, keep_states
         )
     total = torch.empty_like(u, dtype=out_dtype)
     torch.add(y[0], y[1], out=total)
@@ -93,178 +69,42 @@ def backward(
     if u.numel() == 0:
         g_u, g_x, g_weight, g_bias, g_A, g_D = (torch.zeros_like(x) for x in inputs)
         return g_u, g_x, g_weight, g_bias, g_A, g_D
-    scan = _Scan(u, x_dbl, dt_weight, A, keep_states=True)
-    plan = scan.plan
+    scan = Scan(u, x_dbl, dt_weight, A, keep_states=True)
     dt = scan.time_steps(x_dbl, dt_weight, dt_bias)  # (B, L, 4, D); the kernel leaves gradients
     rates = scan.rates(A)
     carries = scan.new_states()
-    g_u = u.new_empty(2, *u.shape, dtype=torch.float32)
-    g_bc = dt.new_empty(plan.groups, scan.batch, scan.pixels, DIRECTIONS, 2 * scan.size)
-    g_skip = dt.new_empty(scan.batch, plan.chunks, scan.channels)
-    items = scan.batch * 2 * plan.chunks * plan.groups
-    programs = min(items, scan.resident_programs())
-    tile = scan.backward_tile
-    elements = tile["N_HIGH"] * tile["N_LOW"] * tile["D_HIGH"] * tile["D_LOW"]
-    scratch = dt.new_empty(programs, -(-plan.length // tuning.REPLAYED_STEPS), elements)
-    blocks = -(-scan.channels // tuning.BACKWARD_CHANNELS)
+    walk = walk_in_strips if tuning.WALK_IN_STRIPS else walk_step_by_step
     with scan.device:
-        if plan.chunks > 1:
+        if scan.plan.chunks > 1:
             scan.summarise(grad_y, x_dbl, dt, dt, dt, rates, carries, project=False, adjoint=True)
-        backward_kernel[(programs,)](
-            grad_y,
-            u,
-            x_dbl,
-            dt,
-            rates,
-            D.sum(0),
-            states,
-            carries,
-            g_u,
-            g_bc,
-            g_skip,
-            scratch,
-            scan.batch,
-            *scan.sizes,
-            plan.groups,
-            -(-blocks // plan.groups),
-            items,
-            FROM_ZERO=plan.chunks == 1,
-            **tile,
-            num_warps=1,
-        )
+        g_u, g_bc, g_skip = walk(scan, grad_y, x_dbl, dt, rates, D.sum(0), states, carries)
     g_dt = dt.flatten(0, 1).transpose(0, 1)  # (4, B L, D)
     low = x_dbl.view(-1, DIRECTIONS, scan.columns)[..., : scan.rank].transpose(0, 1).float()
     g_low = torch.bmm(g_dt, dt_weight).transpose(0, 1)  # (B L, 4, R)
     g_x = torch.cat([g_low, g_bc.sum(0).flatten(0, 1)], dim=-1)
     return (
-        torch.add(g_u[0], g_u[1]).to(u.dtype),
+        g_u.to(u.dtype),
         g_x.view(x_dbl.shape).to(x_dbl.dtype),
-        torch.bmm(g_dt.transpose(1, 2), low),
+        _sum_products(g_dt, low),
         g_dt.sum(1),
         carries.sum((0, 2)).transpose(1, 2).contiguous(),
         g_skip.sum((0, 1)).expand(DIRECTIONS, -1).contiguous(),
     )
 
 
-class _Scan:
-    """Sizes of a scan, and what forward and backward pass have in common."""
+def _sum_products(g_dt: Tensor, low: Tensor) -> Tensor:
+    """Sum over the pixels of ``(4, B L, D)`` times ``(4, B L, R)``: ``(4, D, R)``.
 
-    def __init__(
-        self, u: Tensor, x_dbl: Tensor, dt_weight: Tensor, A: Tensor, keep_states: bool
-    ) -> None:
-        self.batch, self.height, self.width, self.channels = u.shape
-        self.rank, self.size = dt_weight.shape[-1], A.shape[-1]
-        self.pixels = self.height * self.width
-        self.columns = self.rank + 2 * self.size
-        self.plan = tuning.plan_scan(self.batch, self.pixels, self.channels, keep_states)
-        self.u = u
-        self.device: Any = torch.cuda.device(u.device) if u.is_cuda else contextlib.nullcontext()
-
-    @property
-    def sizes(self) -> tuple[int, ...]:
-        return (
-            self.height,
-            self.width,
-            self.channels,
-            self.rank,
-            self.size,
-            self.plan.chunks,
-            self.plan.length,
-            1,
-        )
-
-    @property
-    def forward_blocks(self) -> int:
-        return -(-self.channels // tuning.FORWARD_CHANNELS)
-
-    @property
-    def forward_tile(self) -> dict[str, int]:
-        return {
-            "BLOCK_D": tuning.FORWARD_CHANNELS,
-            "BLOCK_N": triton.next_power_of_2(self.size),
-            "BLOCK_R": triton.next_power_of_2(min(self.rank, tuning.PROJECT_UP_TO_RANK)),
-        }
-
-    @property
-    def backward_tile(self) -> dict[str, int]:
-        states = triton.next_power_of_2(self.size)
-        low = min(states, tuning.STATE_LANES)
-        lanes = 32 // tuning.STATE_LANES
-        return {
-            "N_HIGH": states // low,
-            "N_LOW": low,
-            "D_HIGH": tuning.BACKWARD_CHANNELS // lanes,
-            "D_LOW": lanes,
-        }
-
-    def resident_programs(self) -> int:
-        """Programs that are launched: each takes several items, and has scratch of its own."""
-        if not self.u.is_cuda:
-            return 3
-        processors: int = torch.cuda.get_device_properties(self.u.device).multi_processor_count
-        return processors * tuning.PROGRAMS_PER_PROCESSOR
-
-    def new_states(self, elements: int | None = None) -> Tensor:
-        """Uninitialised states of all chunk borders, or an empty tensor in their place."""
-        if elements is not None:
-            return self.u.new_empty(elements, dtype=torch.float32)
-        shape = (self.batch, DIRECTIONS, self.plan.chunks, self.size, self.channels)
-        return self.u.new_empty(shape, dtype=torch.float32)
-
-    def rates(self, A: Tensor) -> Tensor:
-        """``A log2(e)`` in the kernels' layout, ``(4, N, D)``."""
-        return (A * _LOG2E).transpose(1, 2).contiguous()
-
-    def time_steps(self, x_dbl: Tensor, dt_weight: Tensor, dt_bias: Tensor) -> Tensor:
-        """Time steps before softplus, ``(B, L, 4, D)``, float32."""
-        x = x_dbl.view(-1, DIRECTIONS, self.columns)[..., : self.rank].transpose(0, 1).float()
-        dt = x_dbl.new_empty(
-            self.batch * self.pixels, DIRECTIONS, self.channels, dtype=torch.float32
-        )
-        # One product after another into its place: together they would be laid out (4, B L, D).
-        for k in range(DIRECTIONS):
-            torch.addmm(dt_bias[k], x[k], dt_weight[k].t(), out=dt[:, k])
-        return dt.view(self.batch, self.pixels, DIRECTIONS, self.channels)
-
-    def summarise(
-        self,
-        u: Tensor,
-        x_dbl: Tensor,
-        weight: Tensor,
-        bias: Tensor,
-        dt: Tensor,
-        rates: Tensor,
-        states: Tensor,
-        project: bool,
-        adjoint: bool,
-    ) -> None:
-        """Write the state, or its gradient, that enters each chunk into ``states``."""
-        totals = states.new_empty(self.batch, DIRECTIONS, self.plan.chunks, self.channels)
-        tile = self.forward_tile
-        summary_kernel[(self.batch * DIRECTIONS * self.plan.chunks, self.forward_blocks)](
-            u,
-            x_dbl,
-            weight,
-            bias,
-            dt,
-            rates,
-            states,
-            totals,
-            *self.sizes,
-            PROJECT=project,
-            ADJOINT=adjoint,
-            **tile,
-            num_warps=1,
-        )
-        carry_kernel[(self.batch * DIRECTIONS, self.forward_blocks)](
-            states,
-            totals,
-            rates,
-            self.channels,
-            self.size,
-            self.plan.chunks,
-            ADJOINT=adjoint,
-            BLOCK_D=tile["BLOCK_D"],
-            BLOCK_N=tile["BLOCK_N"],
-            num_warps=1,
-        )
+    Libraries give a small result to few processors however long the sum is: so it is cut in parts.
+    """
+    pixels = g_dt.shape[1]
+    parts = math.gcd(pixels, tuning.WEIGHT_GRADIENT_PARTS)
+    if parts == 1:
+        return torch.bmm(g_dt.transpose(1, 2), low)
+    split = (parts, pixels // parts)
+    return torch.stack(
+        [
+            torch.bmm(g.unflatten(0, split).transpose(1, 2), x.unflatten(0, split)).sum(0)
+            for g, x in zip(g_dt.unbind(), low.unbind(), strict=True)
+        ]
+    )

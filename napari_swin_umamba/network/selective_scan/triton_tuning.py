@@ -19,6 +19,23 @@ and over channels; 4 x 8 threads exchange least for both."""
 REPLAYED_STEPS = 4
 """Steps whose states the backward kernel holds at once; it is written out for this number."""
 
+SCAN_IN_STRIPS = False
+"""Whether forward and adjoint kernels are those of ``triton_strips``. Not measured yet."""
+WALK_IN_STRIPS = False
+"""Whether the backward pass is that of ``triton_strips_backward``. Not measured yet."""
+STRIP_CHANNELS = 64
+"""With two directions, four channels for each of 32 threads: what memory is read in at once."""
+SCAN_STRIP_STEPS = 4
+WALK_STRIP_STEPS = 4
+SCAN_REGISTERS = 128
+WALK_REGISTERS = 168
+"""Of a thread at most (NVIDIA): four and three warps for each scheduler."""
+WALK_PROGRAMS_PER_PROCESSOR = 12
+LARGEST_OFFSET = 2**31 - 1
+"""Within one map of an image, in elements; beyond, offsets take 64 bits."""
+WEIGHT_GRADIENT_PARTS = 1
+"""Parts into which the sum over pixels for the gradient of the time step's weights is cut."""
+
 ENOUGH_PROGRAMS = 2048
 """Warps that keep the largest GPUs busy: about four for each of 528 schedulers."""
 PROGRAMS_PER_PROCESSOR = 16
