@@ -130,11 +130,16 @@ def test_more_channel_blocks_than_groups(monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.usefixtures("in_strips")
 @pytest.mark.parametrize(
     ("height", "width", "channels"),
-    [(1, 1, 3), (5, 3, 70), (4, 8, 16), (4, 4, 64), (1, 11, 16)],
-    ids=["one", "parts of all", "even", "two blocks of lanes", "chunks that meet in a pixel"],
+    [(1, 1, 3), (3, 3, 70), (4, 4, 16)],
+    ids=["one", "parts of all, directions that meet in a pixel", "even"],
 )
 def test_strips_of_all_sizes(height: int, width: int, channels: int) -> None:
-    check(spread_time_steps(draw_inputs(height, width, 2, channels=channels, states=3)))
+    check(spread_time_steps(draw_inputs(height, width, 1, channels=channels, states=2)))
+
+
+@pytest.mark.usefixtures("in_strips")
+def test_strips_of_several_images() -> None:
+    check(draw_inputs(2, 3, 3, channels=3, states=2))
 
 
 @pytest.mark.usefixtures("in_strips")
@@ -147,29 +152,29 @@ def test_strips_with_time_steps_of_low_and_high_rank(rank: int) -> None:
 def test_strips_of_maps_whose_offsets_take_64_bits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(triton_tuning, "LARGEST_OFFSET", 0)
 
-    check(draw_inputs(4, 4, 2, channels=16, states=3))
+    check(draw_inputs(3, 4, 1, channels=3, states=2))
 
 
 @pytest.mark.usefixtures("in_strips")
-@pytest.mark.parametrize("steps", [1, 2, 3, 8])
+@pytest.mark.parametrize("steps", [1, 3, 8])
 def test_strips_of_other_lengths(steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(triton_tuning, "SCAN_STRIP_STEPS", steps)
     monkeypatch.setattr(triton_tuning, "WALK_STRIP_STEPS", steps)
 
-    check(draw_inputs(3, 5, 1, channels=3, states=2))
+    check(draw_inputs(2, 5, 1, channels=3, states=2))
 
 
 @pytest.mark.usefixtures("in_strips")
 @settings(
-    max_examples=3 if INTERPRETED else 8,
+    max_examples=2 if INTERPRETED else 8,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
-    height=st.integers(1, 4 if INTERPRETED else 40),
+    height=st.integers(1, 3 if INTERPRETED else 40),
     width=st.integers(1, 5 if INTERPRETED else 40),
     channels=st.integers(1, 40 if INTERPRETED else 100),
-    states=st.integers(1, 5 if INTERPRETED else 17),
+    states=st.integers(1, 3 if INTERPRETED else 17),
     seed=st.integers(0, 2**16),
 )
 def test_strips_of_every_size(
@@ -188,7 +193,7 @@ def test_strips_on_large_maps(height: int, width: int) -> None:
 @pytest.mark.usefixtures("in_strips")
 @pytest.mark.parametrize(("dtype", "error"), [(torch.bfloat16, 2e-2), (torch.float16, 4e-3)])
 def test_strips_in_half_precision(dtype: torch.dtype, error: float) -> None:
-    inputs = draw_inputs(3, 5, states=4)
+    inputs = draw_inputs(2, 5, states=2)
     inputs[:2] = [x.to(dtype).double() for x in inputs[:2]]
 
     check(inputs, dtype, forward=1e-5, gradient=error)
@@ -196,7 +201,7 @@ def test_strips_in_half_precision(dtype: torch.dtype, error: float) -> None:
 
 @pytest.mark.usefixtures("in_strips")
 def test_strips_with_huge_and_tiny_time_steps_give_numbers() -> None:
-    inputs = [x.to(DEVICE, torch.float32).requires_grad_() for x in draw_inputs(2, 3, states=4)]
+    inputs = [x.to(DEVICE, torch.float32).requires_grad_() for x in draw_inputs(1, 3, states=2)]
     for shift in (-200.0, 200.0):
         y = selective_scan_2d(*inputs[:3], inputs[3] + shift, *inputs[4:], backend="triton")
         grads = torch.autograd.grad(y.sum(), inputs)
@@ -206,7 +211,7 @@ def test_strips_with_huge_and_tiny_time_steps_give_numbers() -> None:
 
 @pytest.mark.usefixtures("in_strips")
 def test_results_of_strips_do_not_change_between_runs() -> None:
-    sizes = (3, 5, 1, 20, 3, 4) if INTERPRETED else (64, 60, 4, 96, 3, 16)
+    sizes = (2, 5, 1, 20, 3, 2) if INTERPRETED else (64, 60, 4, 96, 3, 16)
     inputs = draw_inputs(*sizes)
     grad_y = torch.ones_like(inputs[0])
     y, grads = scan(inputs, grad_y)
