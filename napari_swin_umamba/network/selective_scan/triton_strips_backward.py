@@ -239,3 +239,4 @@ def strip_kernel(
             write(carries + border + n * channels, g_rate, mask_d, EVEN)
         place = (sample * chunks + chunk) * channels + d + 0 * half
         tl.store(g_skip + place, g_through, mask=mask_d & (k == 0))
+        tl.debug_barrier()  # the next item writes over the scratch memory
