@@ -1,6 +1,6 @@
 """Nuclei at other magnifications than in training, with and without the object diameter.
 
-    python benchmarks/magnification.py --data DATA [--every 4]
+    python benchmarks/magnification.py --data DATA --kind fluo|colour [--every 4]
 
 DATA holds ``nuclei`` (BBBC038: ``images``, ``labels``, ``kinds.json``). Validation images of the
 bundled model are scaled; the diameter given is the true median, as somebody would measure it.
@@ -48,37 +48,37 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--every", type=int, default=4, help="take every n-th image of a kind")
+    parser.add_argument("--kind", choices=KINDS, required=True)
     options = parser.parse_args()
     data, model = options.data / "nuclei", load_model("nuclei")
     listed = json.loads((data / "kinds.json").read_text())
     print("| images | enlarged | nuclei, pixels | F1 | with the diameter | hints |")
     print("|---|---|---|---|---|---|")
-    for kind, words in KINDS.items():
-        names = [name for name in LISTED.read_text().split() if name in set(listed[kind])]
-        for factor in FACTORS:
-            plain, given, sizes, hints = [], [], [], 0
-            for name in names[:: options.every]:
-                image = read_image(data / "images" / f"{name}.png").array
-                truth = read_labels(data / "labels" / f"{name}.png")
-                if factor > 1:
-                    image, truth = image[:_CUT, :_CUT], truth[:_CUT, :_CUT]
-                size = diameter(truth)
-                if size is None:
-                    continue
-                larger = scaled(image, factor)
-                truth = resize_labels(truth, (larger.shape[0], larger.shape[1]))
-                found = segment(larger, model, device="cpu")
-                hints += any("--object-diameter" in note for note in found.notes)
-                better = segment(larger, model, device="cpu", object_diameter=size * factor)
-                plain.append(instance_f1(found.labels, truth).f1)
-                given.append(instance_f1(better.labels, truth).f1)
-                sizes.append(size * factor)
-            print(
-                f"| {words} | {factor:g} | {min(sizes):.0f} to {max(sizes):.0f} "
-                f"| {statistics.mean(plain):.3f} | {statistics.mean(given):.3f} "
-                f"| {hints} of {len(plain)} |",
-                flush=True,
-            )
+    names = [name for name in LISTED.read_text().split() if name in set(listed[options.kind])]
+    for factor in FACTORS:
+        plain, given, sizes, hints = [], [], [], 0
+        for name in names[:: options.every]:
+            image = read_image(data / "images" / f"{name}.png").array
+            truth = read_labels(data / "labels" / f"{name}.png")
+            if factor > 1:
+                image, truth = image[:_CUT, :_CUT], truth[:_CUT, :_CUT]
+            size = diameter(truth)
+            if size is None:
+                continue
+            larger = scaled(image, factor)
+            truth = resize_labels(truth, (larger.shape[0], larger.shape[1]))
+            found = segment(larger, model, device="cpu")
+            hints += any("--object-diameter" in note for note in found.notes)
+            better = segment(larger, model, device="cpu", object_diameter=size * factor)
+            plain.append(instance_f1(found.labels, truth).f1)
+            given.append(instance_f1(better.labels, truth).f1)
+            sizes.append(size * factor)
+        print(
+            f"| {KINDS[options.kind]} | {factor:g} | {min(sizes):.0f} to {max(sizes):.0f} "
+            f"| {statistics.mean(plain):.3f} | {statistics.mean(given):.3f} "
+            f"| {hints} of {len(plain)} |",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

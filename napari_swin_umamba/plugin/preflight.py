@@ -58,7 +58,7 @@ def look_ahead(
     """
     findings = [
         _pixel_size(reading, plan, options),
-        _slice_axis(reading) if plan.volume is None else _other_slices(reading),
+        _slice_axis(reading, plan) if plan.volume is None else _other_slices(reading),
         _memory(reading, plan, options, free_memory),
     ]
     return [finding for finding in findings if finding is not None]
@@ -88,7 +88,9 @@ def _pixel_size(reading: Reading, plan: Plan, options: SegmentOptions) -> Findin
     )
 
 
-def _slice_axis(reading: Reading) -> Finding | None:
+def _slice_axis(reading: Reading, plan: Plan) -> Finding | None:
+    if plan.plane is not None:
+        return _trained_axis(reading, plan)
     axis = reading.coarser_axis
     if axis is None:
         return None
@@ -98,6 +100,21 @@ def _slice_axis(reading: Reading) -> Finding | None:
         f"({length(reading.step(axis), reading.unit)}): slices across {name} are sharper.",
         "slice_along",
         f"Slice along {name}",
+        axis,
+    )
+
+
+def _trained_axis(reading: Reading, plan: Plan) -> Finding | None:
+    """A model of slices along one axis does not know those along others."""
+    axes = {axis_name(reading, axis): axis for axis in reading.spatial_axes}
+    axis = axes.get(plan.plane or "")
+    if axis is None or not reading.fixed_axes or axis == reading.fixed_axes[-1]:
+        return None
+    now = axis_name(reading, reading.fixed_axes[-1])
+    return Finding(
+        f"Slices follow {now}, but the model learned slices along {plan.plane}.",
+        "slice_along",
+        f"Slice along {plan.plane}",
         axis,
     )
 

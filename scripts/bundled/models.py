@@ -111,7 +111,8 @@ MODELS = {
         dataset=lambda data, folder: data / "hippocampus",
         recipes=("hippocampus",),
         architecture="swin-umamba-tiny",
-        arguments=(),
+        # They lie so already; volumes that are segmented may not.
+        arguments=("--plane", "Z", "--spacing", "1"),
         patch=(64, 64),
         description="Anterior and posterior hippocampus in T1-weighted MR volumes that are cropped "
         "around it, slice by slice.",

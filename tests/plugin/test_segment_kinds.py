@@ -134,6 +134,21 @@ def test_slices_along_another_axis(
     check(viewer, image, (0, 1, 2), expected)
 
 
+def test_slices_along_the_axis_that_the_model_learned(
+    viewer: Any, widget: Any, make_model: Callable, click: Callable
+) -> None:
+    data = RNG.random((33, 3, 34), dtype=np.float32)
+    viewer.add_image(data, name="coronal", scale=(1, 4, 1), units=("mm",) * 3)
+    widget.model_row.import_file(make_model("axial", plane="Z"))
+    assert widget.readiness().findings == ()  # coarser along Y or not
+    viewer.dims.order = (1, 0, 2)
+    widget.refresh()
+    assert "the model learned slices along Z" in widget.obstacle.text
+    click(widget.obstacle.remedy_button)
+    assert viewer.dims.order == (0, 1, 2)
+    assert widget.readiness().findings == ()
+
+
 def test_objects_go_on_from_slice_to_slice(
     viewer: Any,
     widget: Any,

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import napari_swin_umamba
 from napari_swin_umamba import Cancelled, InputError, segment
 from napari_swin_umamba.checkpoints import Model
-from napari_swin_umamba.images import Image
+from napari_swin_umamba.images import Image, read_image, read_labels
 from napari_swin_umamba.images.slices import SliceLayout
 from napari_swin_umamba.segmentation.layout import resolve_layout
 from napari_swin_umamba.segmentation.linking import ObjectLinker
-from napari_swin_umamba.segmentation.resampling import resize_plane
+from napari_swin_umamba.segmentation.resampling import resize_labels, resize_plane
 
 RNG = np.random.default_rng(1)
 VOLUME = RNG.integers(0, 256, (3, 40, 36), dtype=np.uint8)
@@ -160,6 +162,22 @@ def test_models_trained_at_a_pixel_size_resample_by_themselves(
         found = segment(image, by_itself, resample=given, **options)
         np.testing.assert_array_equal(found.labels, expected)
         assert any("taken to be as large" in note for note in found.notes) == (spacing is None)
+
+
+@pytest.mark.parametrize("voxel", [(1.0, 1.0), (2.0, 2.0), (0.6, 1.5)])
+def test_the_bundled_hippocampus_model_takes_any_voxels(voxel: tuple[float, float]) -> None:
+    samples = Path(napari_swin_umamba.__file__).parent / "plugin" / "samples"
+    image = read_image(samples / "hippocampus_mri.nii.gz")
+    truth = read_labels(samples / "hippocampus_labels.nii.gz")
+    rows, columns = (round(n / v) for n, v in zip(truth.shape[1:], voxel, strict=True))
+    array = resize_plane(image.array.astype(np.float32), (rows, columns), order=3)
+    spacing = (1.0, truth.shape[1] / rows, truth.shape[2] / columns)
+    found = segment(array, "hippocampus", axes="ZYX", spacing=spacing, device="cpu")
+    assert found.slice_axis == 0
+    expected = np.stack([resize_labels(plane, (rows, columns)) for plane in truth])
+    for number in (1, 2):
+        here, there = found.labels == number, expected == number
+        assert 2 * (here & there).sum() / (here.sum() + there.sum()) > 0.75
 
 
 def test_resampling_refuses_what_it_does_not_know(make_model: Callable[..., Model]) -> None:
