@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from itertools import count
@@ -24,7 +23,7 @@ NOTE = "the start model knows the negatives of these images: its first filters c
 
 @pytest.mark.parametrize(
     "architecture",
-    ["swin-umamba-tiny", "swin-umamba-d-tiny", "dynunet-tiny", "segresnet"],
+    ["swin-umamba-tiny", "swin-umamba-d-tiny", "dynunet-tiny"],
 )
 def test_first_filters_of_the_other_sign_see_negatives(architecture: str) -> None:
     torch.manual_seed(0)
@@ -81,9 +80,7 @@ def test_a_start_model_is_shown_what_it_knows(bright: Path) -> None:
     assert NOTE in started["notes"]
     assert changed("other") == input_weights("swin-umamba-d-tiny")
     assert losses_of_negatives == pytest.approx(losses, rel=0.2)  # augmented otherwise
-    assert NOTE in json.dumps(
-        load_model(bright.parent / "other" / "model.safetensors").info.model_dump(mode="json")
-    )
+    assert NOTE in (bright.parent / "other" / "report.html").read_text()
 
 
 def test_a_model_of_other_classes_is_left_alone(bright: Path) -> None:
