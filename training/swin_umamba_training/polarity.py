@@ -4,7 +4,7 @@ Nuclei shine in fluorescence and are dark in stained tissue; one MR sequence sho
 another shows dark. A model of the one finds nothing in the other, and unlearns for long before it
 learns. But images are centred on zero before a network sees them, so a network whose first filters
 change their sign sees the negative of every image: what it knows of shapes is of use at once
-(docs/decisions/0049).
+(docs/decisions/0067).
 """
 
 from __future__ import annotations
