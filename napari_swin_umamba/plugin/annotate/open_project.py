@@ -192,6 +192,7 @@ class OpenProject(QObject):
         """
         image = self.images.shown_image
         if image is not None and not self.read_only:
+            image.annotation.stored.check_home()
             image.annotation.stored.annotation.set_complete(position, complete)
             self.annotated.emit(image.reference.id, position)
 

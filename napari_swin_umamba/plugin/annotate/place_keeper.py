@@ -75,7 +75,8 @@ class PlaceKeeper(QObject):
             transform=transform_of(image.image_layer),
         )
         copy = session.model_copy(deep=True)
-        self._saving.submit("session", lambda: copy.write(folder))
+        if Project.is_project(folder):  # or else it was moved: no folder is made in its place
+            self._saving.submit("session", lambda: copy.write(folder))
 
     def stop(self) -> None:
         """Note nothing more."""

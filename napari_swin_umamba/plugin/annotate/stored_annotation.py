@@ -13,7 +13,7 @@ import numpy as np
 
 from napari_swin_umamba.errors import InputError
 from napari_swin_umamba.plugin.annotate.touched import slice_index
-from napari_swin_umamba.project import Annotation, ImageReference
+from napari_swin_umamba.project import Annotation, ImageReference, Project
 from napari_swin_umamba.project.annotation import Position
 
 __all__ = ["StoredAnnotation", "read_annotation"]
@@ -65,6 +65,7 @@ class StoredAnnotation:
             self.largest = max(self.largest, int(labels.max(initial=0)))
             if check == self._written.get(position):
                 return False
+            self.check_home()
             if position in self.damaged:
                 self._put_aside(position)
             self.annotation.write(position, labels)
@@ -73,6 +74,21 @@ class StoredAnnotation:
             else:
                 self._written[position] = check
             return True
+
+    def check_home(self) -> None:
+        """Make sure that the project is where it was: nobody looks for strokes in a new folder.
+
+        Raises
+        ------
+        InputError
+            It was moved, or its disk is not connected any more.
+        """
+        home = self.annotation.folder.parents[1]
+        if not Project.is_project(home):
+            raise InputError(
+                f"the project's folder {home} is not there any more; put it back, or connect its "
+                "disk"
+            )
 
     def changed_slices(self, data: Any) -> list[Position]:
         """Slices that are not what their files hold, however that came about.

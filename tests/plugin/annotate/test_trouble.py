@@ -214,6 +214,29 @@ def test_images_that_moved_together_are_found_together(
     other.release()
 
 
+def test_a_project_whose_folder_is_gone_is_not_made_anew(
+    project: Any, paint: Callable, wait_saved: Callable, qtbot: Any, tmp_path: Path
+) -> None:
+    """Its disk was disconnected, or it was moved: strokes wait until it is back."""
+    opened, layer = project.opened, project.opened.annotation_layer()
+    folder = opened.project.folder
+    paint(layer, (10, 10), (10, 30))
+    wait_saved(project)
+    away = folder.rename(tmp_path / "away")
+    paint(layer, (20, 10), (20, 30))
+    saving = project.project_section.saving
+    qtbot.waitUntil(lambda: "is not there any more" in saving.text, timeout=5000)
+    project.opened.save_session()
+    section = next(one for one in project.sections if hasattr(one, "complete_check"))
+    section.complete_check.click()
+    assert "is not there any more" in section.notice.text
+    qtbot.wait(1500)
+    assert not folder.exists()
+    away.rename(folder)
+    qtbot.waitUntil(lambda: saving.kind == "done", timeout=5000)
+    np.testing.assert_array_equal(on_disk(folder, opened.position()[0]), layer.data[2])
+
+
 def test_a_file_that_was_replaced_is_said(
     project: Any, wait_shown: Callable, volume_file: Path
 ) -> None:
