@@ -15,7 +15,7 @@ import numpy as np
 from napari_swin_umamba.plugin.result_layer import METADATA_KEY
 from napari_swin_umamba.project import BACKGROUND, FIRST_CLASS, UNLABELLED, Settings
 
-__all__ = ["CLASS_IDS", "Meaning", "accepted", "meaning_of_layer", "object_mask"]
+__all__ = ["CLASS_IDS", "Meaning", "accepted", "continued", "meaning_of_layer", "object_mask"]
 
 CLASS_IDS = "project_class_ids"
 """Key in a prediction's metadata: which class of the project a value is, where that is known."""
@@ -145,6 +145,32 @@ def _share(mask: np.ndarray, places: np.ndarray, count: int) -> np.ndarray:
     covered = np.bincount(places.ravel(), mask.ravel(), minlength=count)
     shares: np.ndarray = covered / np.bincount(places.ravel(), minlength=count)
     return shares
+
+
+def continued(here: np.ndarray, beside: np.ndarray, painted_beside: np.ndarray) -> dict[int, int]:
+    """Find objects of a slice that were accepted on the slice beside it already.
+
+    Parameters
+    ----------
+    here, beside
+        The prediction on both, (rows, columns); an object has one number on all slices.
+    painted_beside
+        The annotation of the one beside.
+
+    Returns
+    -------
+    dict
+        Number in the prediction -> number in the annotation, no two the same.
+    """
+    found: dict[int, int] = {}
+    for number in np.unique(here[(here > 0) & (here == beside)]):
+        mask = beside == number
+        values, counts = np.unique(painted_beside[mask], return_counts=True)
+        best = int(np.argmax(counts))
+        most = 2 * counts[best] > np.count_nonzero(mask)
+        if most and values[best] >= FIRST_CLASS and values[best] not in found.values():
+            found[int(number)] = int(values[best])
+    return found
 
 
 def object_mask(plane: np.ndarray, place: tuple[int, int]) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QGridLayout, QPushButton
 from napari_swin_umamba.plugin.annotate.accepting import (
     Meaning,
     accepted,
+    continued,
     meaning_of_layer,
     object_mask,
 )
@@ -23,7 +26,7 @@ from napari_swin_umamba.plugin.annotate.open_image import OpenImage
 from napari_swin_umamba.plugin.annotate.open_project import OpenProject
 from napari_swin_umamba.plugin.annotate.regions import region_mask
 from napari_swin_umamba.plugin.annotate.section import OTHER_SLICES, READ_ONLY, Section
-from napari_swin_umamba.plugin.annotate.touched import position_of, slice_index
+from napari_swin_umamba.plugin.annotate.touched import fixed_axes_of, position_of, slice_index
 from napari_swin_umamba.plugin.annotate.undoable import change_values
 from napari_swin_umamba.plugin.parts import make_narrow, set_blocked
 from napari_swin_umamba.plugin.result_layer import METADATA_KEY, is_result, slice_key
@@ -137,7 +140,7 @@ class PredictionSection(Section):
         if not predicted.any() and not self._was_predicted(image, layer, position):
             self.notice.say("hint", "Nothing is predicted on this slice.")
             return
-        self._take(image, [(index, predicted, None)])
+        self._take(image, [(index, predicted, None)], known=self._continued(image, layer, position))
 
     def accept_region(self, corners: np.ndarray) -> None:
         """Take over what lies in a region of the plane that is shown.
@@ -191,6 +194,7 @@ class PredictionSection(Section):
         image: OpenImage,
         parts: list[_Part],
         background: bool = True,
+        known: Mapping[int, int] | None = None,
     ) -> None:
         prediction = self.prediction
         assert prediction is not None
@@ -202,6 +206,11 @@ class PredictionSection(Section):
             self.notice.say("error", meaning.problem)
             return
         first, wanted = self._opened.free_number(), []
+        if known:
+            numbers = [int(one) for one in np.unique(parts[0][1]) if one]
+            new = itertools.count(first)
+            values = {one: known[one] if one in known else next(new) for one in numbers}
+            meaning = Meaning(values, values_are_objects=True)
         for index, predicted, mask in parts:
             painted = np.asarray(target.data[index])
             taken = accepted(
@@ -226,6 +235,24 @@ class PredictionSection(Section):
         if self._opened.read_only:
             return None, None, None
         return self._opened.images.shown_image, self.prediction, self._opened.position()
+
+    def _continued(
+        self, image: OpenImage, layer: Labels, position: tuple[int, ...]
+    ) -> dict[int, int]:
+        """Numbers of objects that the slices beside have already."""
+        meaning = self._meaning(layer)
+        found: dict[int, int] = {}
+        if not position or not meaning.numbers_objects or meaning.one_class:
+            return {}
+        here = np.asarray(layer.data[slice_index(image.reference, position)])
+        for place in (position[-1] - 1, position[-1] + 1):
+            if 0 <= place < layer.data.shape[fixed_axes_of(image.reference)[-1]]:
+                index = slice_index(image.reference, (*position[:-1], place))
+                painted = np.asarray(image.annotation.layer.data[index])
+                more = continued(here, np.asarray(layer.data[index]), painted)
+                taken = set(found.values())
+                found = {one: n for one, n in more.items() if n not in taken} | found
+        return found
 
     def _meaning(self, layer: Labels) -> Meaning:
         return meaning_of_layer(layer, self._opened.project.settings)

@@ -96,6 +96,26 @@ def test_a_number_is_taken_from_the_moment_it_is_painted_with(
 
 
 @pytest.mark.window
+def test_an_object_accepted_slice_by_slice_keeps_its_number(viewer: Any, objects: Any) -> None:
+    opened, layer = objects.opened, objects.opened.annotation_layer()
+    predicted = np.zeros(layer.data.shape, np.int32)
+    predicted[1:4, 5:15, 5:15], predicted[2:4, 20:30, 30:40] = 7, 4
+    predicted[3, 33:37, 5:9] = 9
+    viewer.add_labels(predicted, name="p", scale=layer.scale, units=layer.units)
+    part = next(one for one in objects.sections if hasattr(one, "slice_button"))
+    for place in (1, 2, 3):
+        opened.go_to((place,))
+        part.slice_button.click()
+    for number in (4, 7, 9):
+        values = np.unique(layer.data[predicted == number])
+        assert values.size == 1
+        assert (layer.data == values[0]).sum() == (predicted == number).sum()
+    assert set(np.unique(layer.data[3])) == {1, 2, 3, 4}
+    layer.undo()
+    assert not layer.data[3].any()
+
+
+@pytest.mark.window
 def test_split_and_merge_by_clicks_are_one_undo_each(
     viewer: Any, objects: Any, paint: Callable, wait_saved: Callable
 ) -> None:
