@@ -10,6 +10,7 @@ from napari_swin_umamba.plugin.loaded_model import LoadedModel
 from napari_swin_umamba.plugin.options import SegmentOptions
 from napari_swin_umamba.plugin.words import count, sentence
 from napari_swin_umamba.plugin.worker import Channel, Progress
+from napari_swin_umamba.segmentation.object_size import is_size_note
 
 if TYPE_CHECKING:
     from napari_swin_umamba.segmentation import BatchSummary
@@ -91,6 +92,13 @@ def describe_summary(summary: BatchSummary, labels: Path) -> str:
     done = f"{summary.done} of {count(summary.total, 'image')} segmented. Labels: {labels}."
     lines = [done if not summary.cancelled else f"Stopped; {done}"]
     lines += [sentence(report.error or "") for report in summary.failed]
+    other = [report for report in summary.reports if any(map(is_size_note, report.notes))]
+    if other:
+        lines.append(
+            f"In {count(len(other), 'image')} (the first: {other[0].input.name}) objects are of "
+            "another size than in training, or none were found: Object diameter under Options may "
+            "help."
+        )
     if summary.measurements is not None:
         lines.append(f"Table: {summary.measurements.name}.")
     if summary.problem is not None:

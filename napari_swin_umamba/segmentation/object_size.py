@@ -12,10 +12,16 @@ from math import pi
 
 import numpy as np
 
-__all__ = ["FoundSizes"]
+__all__ = ["FoundSizes", "is_size_note"]
 
+_REMEDY = "give the object diameter (--object-diameter)"
 _SMALL, _LARGE = 0.5, 3
 """Ratios to the size in training, beyond which scaling the image finds more (docs/benchmarks.md)"""
+
+
+def is_size_note(note: str) -> bool:
+    """Whether a note about an image is one of :meth:`FoundSizes.notes`."""
+    return note.endswith(_REMEDY)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,14 +57,13 @@ class FoundSizes:
         if found is None:
             note = (
                 f"no objects were found; those in training were about {trained} pixels across: if "
-                "this image's are much larger or smaller, give the object diameter "
-                "(--object-diameter)"
+                f"this image's are much larger or smaller, {_REMEDY}"
             )
             return (note,)
         if _SMALL <= found / self.trained <= _LARGE:
             return ()
         note = (
             f"the objects found are about {found:.0f} pixels across, those in training were "
-            f"{trained}: if many are missed or broken, give the object diameter (--object-diameter)"
+            f"{trained}: if many are missed or broken, {_REMEDY}"
         )
         return (note,)

@@ -16,6 +16,7 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication
 
 from napari_swin_umamba.images import Image
+from napari_swin_umamba.plugin.folder_job import FolderTask
 from napari_swin_umamba.plugin.layer_view import data_to_world
 from napari_swin_umamba.plugin.result_layer import METADATA_KEY
 from napari_swin_umamba.segmentation import ObjectRules, bundled_models, load_model, segment
@@ -217,6 +218,22 @@ def test_objects_of_another_size_than_in_training_are_pointed_out(
     assert "across" not in widget.outcome.text
     found = [layer.data.max() for layer in labels_of(viewer)]
     assert found[-1] > 30
+
+
+def test_a_folder_says_how_many_images_are_of_another_magnification(
+    widget: Any, tmp_path: Path, wait_for_end: Callable
+) -> None:
+    (tmp_path / "in").mkdir()
+    micrograph = iio.imread(UNSEEN / "c3bec106.png")
+    for name, image in {"a": micrograph[:128, :128], "b": micrograph[::4, ::4]}.items():
+        iio.imwrite(tmp_path / "in" / f"{name}.png", image)
+    model = bundled_models()["nuclei"]
+    widget.model_row.import_file(model)
+    widget.run_folder(FolderTask(tmp_path / "in", tmp_path / "out", model, widget.options()))
+    wait_for_end(widget)
+    said = widget.outcome.text
+    assert "2 of 2 images segmented." in said
+    assert "In 1 image (the first: b.png) objects are of another size than in training" in said
 
 
 def test_small_objects_and_those_at_the_edge_are_left_out(

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from scipy import ndimage
 from skimage.morphology import convex_hull_image
 
 from napari_swin_umamba.checkpoints import Model
@@ -83,6 +84,27 @@ def test_a_plan_says_whether_objects_are_convex(
     inside = two_discs(24)
     probabilities = np.stack([~inside, inside, np.zeros_like(inside)]).astype(np.float32)
     assert number_objects(probabilities, plan).max() == 1 + convex
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 70), st.integers(1, 70), st.floats(1, 5))
+def test_every_object_is_in_one_piece_and_has_one_number(
+    make_model: Callable[..., Model], seed: int, height: int, width: int, size: float
+) -> None:
+    plan = make_model("boundary", convex_objects=True, fill_holes=True, min_object_pixels=9).plan
+    rng = np.random.default_rng(seed)
+    logits = ndimage.gaussian_filter(rng.normal(size=(3, height, width)), (0, size, size))
+    logits *= 4 / (logits.std() + 1e-9)
+    probabilities = (np.exp(logits) / np.exp(logits).sum(axis=0)).astype(np.float32)
+    found = number_objects(probabilities, plan)
+    values, first, sizes = np.unique(found, return_index=True, return_counts=True)
+    objects = values > 0
+    np.testing.assert_array_equal(values[objects], np.arange(1, found.max() + 1))
+    assert (np.diff(first[objects]) > 0).all()
+    assert (sizes[objects] >= 9).all()
+    for number in values[objects]:
+        assert ndimage.label(found == number)[1] == 1
+    np.testing.assert_array_equal(number_objects(probabilities, plan), found)
 
 
 @settings(deadline=None)
