@@ -109,6 +109,16 @@ class ProjectDialog(QDialog):
         if folder:
             self.place.setText(folder)
 
+    def _obstacle(self) -> str:
+        """Why the folder cannot be made, as far as can be told before."""
+        try:
+            if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
+                return "There is such a folder already, and it is not empty. Choose another name."
+        except (OSError, RuntimeError) as error:  # too long, not to be read; ~somebody
+            reason = error.strerror if isinstance(error, OSError) else None
+            return f"There cannot be such a folder: {reason or error}."
+        return ""
+
     def _check(self) -> None:
         name, names = self.name.text().strip(), self.class_names
         why = ""
@@ -118,8 +128,8 @@ class ProjectDialog(QDialog):
             why = f"A folder cannot be called “{name}”."
         elif not self.place.text().strip():
             why = "Choose a folder for the project."
-        elif self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
-            why = "There is such a folder already, and it is not empty. Choose another name."
+        elif obstacle := self._obstacle():
+            why = obstacle
         elif len(set(names)) < len(names):
             why = "Two classes have the same name."
         elif "background" in (one.casefold() for one in names):

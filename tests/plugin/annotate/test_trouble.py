@@ -19,6 +19,7 @@ from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import QApplication
 
 from napari_swin_umamba.plugin.annotate import autosave, window_watch
+from napari_swin_umamba.plugin.annotate.project_dialog import ProjectDialog
 from napari_swin_umamba.project import FolderLock, Project
 
 pytestmark = pytest.mark.window
@@ -235,6 +236,22 @@ def test_a_project_whose_folder_is_gone_is_not_made_anew(
     away.rename(folder)
     qtbot.waitUntil(lambda: saving.kind == "done", timeout=5000)
     np.testing.assert_array_equal(on_disk(folder, opened.position()[0]), layer.data[2])
+
+
+@pytest.mark.parametrize("name", ["n" * 300, "busy"])
+def test_a_new_project_in_a_place_that_cannot_be(qtbot: Any, tmp_path: Path, name: str) -> None:
+    (tmp_path / "busy").mkdir()
+    (tmp_path / "busy" / "file").touch()
+    dialog = ProjectDialog(None, tmp_path)
+    qtbot.addWidget(dialog)
+    dialog.name.setText("good name")
+    assert dialog.ok_button.isEnabled()
+    dialog.name.setText(name)
+    assert not dialog.ok_button.isEnabled()
+    assert "folder" in dialog.notice.text
+    dialog.place.setText("~nobody-of-this-name")
+    dialog.name.setText("good name")
+    assert not dialog.ok_button.isEnabled()
 
 
 def test_a_file_that_was_replaced_is_said(
