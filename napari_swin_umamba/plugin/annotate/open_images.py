@@ -245,6 +245,8 @@ class OpenImages(QObject):
         if image.image_layer not in layers:
             image.is_ours = True
             self._viewer.add_layer(image.image_layer)
+            if image.annotation.layer in layers:  # the image alone was removed: back below it
+                layers.move(len(layers) - 1, 0)
         image.image_layer.visible = True
         if image.annotation.layer not in layers:
             self._viewer.add_layer(image.annotation.layer)

@@ -238,6 +238,19 @@ def test_a_project_whose_folder_is_gone_is_not_made_anew(
     np.testing.assert_array_equal(on_disk(folder, opened.position()[0]), layer.data[2])
 
 
+def test_an_image_that_was_removed_comes_back_below_what_is_painted(
+    viewer: Any, project: Any, qtbot: Any
+) -> None:
+    opened, images = project.opened, project.sections[0]
+    image = opened.image_layer(opened.images.current)
+    viewer.layers.remove(image)
+    assert "image layer was removed" in images.notice.text
+    images.notice.remedy_button.click()
+    qtbot.waitUntil(lambda: image in viewer.layers, timeout=5000)
+    assert list(viewer.layers) == [image, opened.annotation_layer()]
+    assert viewer.layers.selection.active == opened.annotation_layer()
+
+
 @pytest.mark.parametrize("name", ["n" * 300, "busy"])
 def test_a_new_project_in_a_place_that_cannot_be(qtbot: Any, tmp_path: Path, name: str) -> None:
     (tmp_path / "busy").mkdir()
