@@ -167,8 +167,20 @@ def estimate_memory(reading: Reading, plan: Plan, options: SegmentOptions) -> in
     if plan.volume is not None:  # the volume as float32, twice while it is prepared
         layer += 8 * plan.in_channels * voxels
         per_pixel += 8 * plan.outputs
-    tile = min(prod(plan.patch), 2 * pixels)
-    return layer + pixels * per_pixel + tile * _BYTES_PER_TILE_PIXEL
+    seen = round(pixels * max(1.0, _enlargement(reading, plan, options)))
+    tile = min(prod(plan.patch), 2 * seen)
+    return layer + seen * per_pixel + tile * _BYTES_PER_TILE_PIXEL
+
+
+def _enlargement(reading: Reading, plan: Plan, options: SegmentOptions) -> float:
+    """How many times as many pixels the network sees, where a slice is scaled for it."""
+    if options.object_diameter and plan.object_diameter:
+        return (plan.object_diameter / options.object_diameter) ** 2
+    resample = plan.resample if options.resample is None else options.resample
+    spacing = reading.spacing_in(plan.unit)
+    if not resample or spacing is None or plan.spacing is None or plan.volume is not None:
+        return 1.0
+    return prod(spacing) / prod(plan.spacing)
 
 
 def available_memory() -> int:

@@ -12,6 +12,8 @@ pytest.importorskip("napari")
 from napari.components import ViewerModel
 
 from napari_swin_umamba.plugin.layer_view import LayerView, view_of_layer
+from napari_swin_umamba.plugin.options import SegmentOptions
+from napari_swin_umamba.plugin.preflight import look_ahead
 from napari_swin_umamba.plugin.reading import (
     Correction,
     Reading,
@@ -301,3 +303,22 @@ def test_size_of_a_pixel_of_a_sheared_layer(make_plan: Callable) -> None:
     assert plain.pixel_size((0, 1, 2)) == pytest.approx(6)
     assert plain.pixel_size((1, 2)) == pytest.approx(2)
     assert read_layer(view(np.zeros((4, 8, 9)))).pixel_size((0, 1, 2)) is None
+
+
+@pytest.mark.parametrize(
+    ("options", "enlarged"),
+    [
+        (SegmentOptions(), False),
+        (SegmentOptions(object_diameter=40.0), False),
+        (SegmentOptions(object_diameter=5.0), True),
+        (SegmentOptions(resample=True), True),
+    ],
+)
+def test_memory_is_that_of_slices_as_the_network_sees_them(
+    make_plan: Callable, options: SegmentOptions, enlarged: bool
+) -> None:
+    sizes = {"object_diameter": 20.0, "spacing": (0.5, 0.5), "unit": "micrometer"}
+    plan = make_plan(output="boundary", **sizes)
+    this = view(np.zeros((3000, 2000), np.uint8), scale=(2, 2), units=("um", "um"))
+    found = look_ahead(read_layer(this, plan), plan, options, free_memory=2_000_000_000)
+    assert any("of memory" in finding.text for finding in found) == enlarged
