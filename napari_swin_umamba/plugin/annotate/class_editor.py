@@ -156,7 +156,8 @@ class ClassEditor(QDialog):
             raise InputError("give every class a name")
         if "background" in (name.casefold() for name in names):
             raise InputError("background is there by itself; choose another name")
-        twice = [name for name in names if names.count(name) > 1]
+        plain = [name.casefold() for name in names]  # predictions find classes whatever the case
+        twice = [name for name in names if plain.count(name.casefold()) > 1]
         if twice:
             raise InputError(f"two classes are called '{twice[0]}'; choose another name")
         try:

@@ -130,7 +130,7 @@ class ProjectDialog(QDialog):
             why = "Choose a folder for the project."
         elif obstacle := self._obstacle():
             why = obstacle
-        elif len(set(names)) < len(names):
+        elif len({one.casefold() for one in names}) < len(names):
             why = "Two classes have the same name."
         elif "background" in (one.casefold() for one in names):
             why = "Background is there by itself; leave it out."

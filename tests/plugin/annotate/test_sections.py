@@ -121,6 +121,15 @@ def test_keys_and_clicks_choose_what_is_painted(
     assert (layer.selected_label, layer.mode) == (2, "paint")
 
 
+def test_names_that_differ_by_their_case_alone_are_refused(project: Any, qtbot: Any) -> None:
+    classes = section(project, ClassesSection)
+    editor = ClassEditor(None, project.opened.project.settings, classes.keys)
+    qtbot.addWidget(editor)
+    editor.rows[1].name.setText("LIVER")
+    assert not editor.ok_button.isEnabled()
+    assert "two classes are called" in editor.notice.text.casefold()
+
+
 def test_a_value_that_is_no_class_is_said(viewer: Any, project: Any) -> None:
     classes, layer = section(project, ClassesSection), project.opened.annotation_layer()
     layer.selected_label = 9  # by napari's own controls
