@@ -164,10 +164,14 @@ def table() -> str:
     groups: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
     for path in sorted(RESULTS.glob("*.json")):
         result = json.loads(path.read_text())
-        key = (*(str(result[field]) for field in ("experiment", "arch", "init", "minutes")),)
+        length = "steps" if result["minutes"] is None else "minutes"
+        key = (
+            *(result[field] for field in ("experiment", "arch", "init")),
+            f"{result[length]} {length}",
+        )
         groups[key].append(result)
     lines = [
-        "| experiment | network | start | minutes | seeds | scores | steps | memory, GB |",
+        "| experiment | network | start | length | seeds | scores | steps | memory, GB |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for key, results in sorted(groups.items()):
@@ -218,7 +222,8 @@ def main() -> None:
         return
     arch = "otsu" if options.command == "floor" else options.arch
     init = "none" if options.command == "floor" else Path(options.init).stem
-    target = RESULTS / f"{options.experiment}_{arch}_{init}_{options.seed}.json"
+    steps = f"_{options.steps}" if getattr(options, "steps", None) else ""
+    target = RESULTS / f"{options.experiment}_{arch}_{init}_{options.seed}{steps}.json"
     if target.exists():
         print(f"{target} is there already")
         return
