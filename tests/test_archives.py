@@ -273,6 +273,8 @@ def test_cut_off(tmp_path: Path, cut: int) -> None:
         st.tuples(st.integers(0, len(WHOLE) - 1), st.integers(0, 255)), min_size=1, max_size=8
     )
 )
+@example(changes=[(WHOLE.rindex(b"a.txt"), 0)])  # a name that begins with a zero
+@example(changes=[(WHOLE.rindex(b"folder/b.bin"), 0)])
 @settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_damaged(tmp_path: Path, changes: list[tuple[int, int]]) -> None:
     data = bytearray(WHOLE)

@@ -185,9 +185,10 @@ class Archive:
             if why := _why_refused(info, name, limits):
                 raise self._refusal(f"{shown(name)} {why}")
             key = name_key(name.removesuffix("/"))
-            above = key.split("/")[:-1] if not info.is_dir() else key.split("/")
+            folder = name.endswith("/")
+            above = key.split("/") if folder else key.split("/")[:-1]
             folders |= {"/".join(above[: depth + 1]) for depth in range(len(above))}
-            if info.is_dir():
+            if folder:
                 continue
             if key in keys:
                 raise self._refusal(f"{shown(name)} comes twice")
@@ -226,10 +227,10 @@ class Archive:
 
 def _why_refused(info: zipfile.ZipInfo, name: str, limits: Limits) -> str:
     """What is wrong with an entry; empty if nothing is."""
-    if why := why_unsafe(name.removesuffix("/") if info.is_dir() else name):
+    if why := why_unsafe(name.removesuffix("/")):
         return why
     kind = stat.S_IFMT(info.external_attr >> 16)
-    if kind not in (0, stat.S_IFDIR if info.is_dir() else stat.S_IFREG):
+    if kind not in (0, stat.S_IFDIR if name.endswith("/") else stat.S_IFREG):
         return "is a link or a special file"
     if info.flag_bits & 0x1:
         return "is encrypted"

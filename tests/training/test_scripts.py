@@ -220,8 +220,8 @@ def test_results_become_a_table_of_means_and_intervals(
 
     # 12.706 (Student's t, one degree of freedom) * 0.0707 / sqrt(2) = 0.635
     assert capsys.readouterr().out.splitlines()[2:] == [
-        "| fluorescence | other | none | 5.0 | 1 | f1 0.700 | 50 | 1.50 |",
-        "| fluorescence | ours | none | 5.0 | 2 | f1 0.850 ± 0.635 | 200 | 1.50 |",
+        "| fluorescence | other | none | 5.0 minutes | 1 | f1 0.700 | 50 | 1.50 |",
+        "| fluorescence | ours | none | 5.0 minutes | 2 | f1 0.850 ± 0.635 | 200 | 1.50 |",
     ]
 
 
