@@ -165,6 +165,9 @@ class Plan(_Frozen):
     pad_to_patch: bool = False
     """Pad images smaller than the patch up to the whole patch (as nnU-Net models expect),
     not merely to the next multiple of 32."""
+    overlap: float = Field(default=0.5, ge=0, le=0.9)
+    """Share of a tile that its neighbours cover too, at least, where nobody says otherwise. One
+    half is nnU-Net's; less is faster, and makes seams less faint."""
     spacing: tuple[float, float] | None = None
     """Row and column spacing of the training images, in ``unit``; None if unknown."""
     resample: bool = False

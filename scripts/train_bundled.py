@@ -147,7 +147,7 @@ def bundle(name: str, made: BundledModel, runs: list[Path], options: argparse.Na
     folder, run = options.work / name, runs[-1]
     label = f"{name}-{options.variant}" if options.variant else name
     trained = load_model(run / "model.safetensors")
-    plan = trained.plan.model_copy(update={"patch": made.patch})
+    plan = trained.plan.model_copy(update={"patch": made.patch, "overlap": made.overlap})
     target = run / f"{name}.safetensors"
     model = dataclasses.replace(trained, name=name, plan=plan)
     model.save(target, torch.float16)

@@ -50,6 +50,7 @@ def plans(draw: st.DrawFn) -> Plan:
         classes=classes,
         patch=(draw(sides), draw(sides)),
         pad_to_patch=draw(st.booleans()),
+        overlap=draw(st.floats(0, 0.9)),
         spacing=draw(st.none() | st.tuples(sizes, sizes)),
         unit=draw(st.none() | st.text()),
         output="boundary" if count == 3 and draw(st.booleans()) else "semantic",
@@ -67,6 +68,12 @@ def test_defaults_and_properties() -> None:
     assert (plan.in_channels, plan.num_classes) == (1, 2)
     assert plan.output == "semantic"
     assert [item.color for item in plan.classes] == ["#000000", "#e69f00"]
+
+
+@given(plans())
+def test_plans_that_say_no_overlap_mean_one_half(plan: Plan) -> None:
+    without = plan.model_dump(mode="json", exclude={"overlap"})
+    assert Plan.model_validate(without) == plan.model_copy(update={"overlap": 0.5})
 
 
 def test_percentile_defaults() -> None:
@@ -89,6 +96,10 @@ def test_colors_differ_within_the_palette() -> None:
         ({"classes": TWO_CLASSES[::-1]}, "in this order"),
         ({"classes": (TWO_CLASSES[0], SegmentationClass(id=1, name="background"))}, "must differ"),
         ({"output": "boundary"}, "interior and boundary"),
+        ({"overlap": -0.1}, r"overlap\n.*greater than or equal to 0"),
+        ({"overlap": 0.91}, r"overlap\n.*less than or equal to 0\.9"),
+        ({"overlap": float("nan")}, "overlap"),
+        ({"overlap": None}, r"overlap\n.*valid number"),
         ({"spacing": (0.0, 1.0)}, "positive"),
         ({"spacing": (float("nan"), 1.0)}, "finite"),
         ({"channels": ()}, "at least 1"),

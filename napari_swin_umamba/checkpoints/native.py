@@ -38,7 +38,7 @@ FORMAT_VERSION = 1
 
 _KEY = "napari_swin_umamba"
 _NAME = re.compile(r"[\w][\w .+†-]{0,79}")
-_ADDED_FIELDS = ("regions", "mirror_axes", "folds", "volume")
+_ADDED_FIELDS = ("regions", "mirror_axes", "folds", "volume", "overlap")
 _MAX_HEADER_BYTES = 100_000_000  # the limit of the safetensors library
 _FLOAT_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
 _INTEGER_BYTES = {"I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}

@@ -68,7 +68,7 @@ def run_segmentation(
 
     started = time.perf_counter()
     model, model_sha256 = models.get(task.model_path)
-    options, reading = task.options, task.reading
+    options, reading = task.options.for_plan(model.plan), task.reading
     device, _ = resolve_device(options.device)
     how = (model, device, options.mirror, options.overlap, options.objects)
     # Objects are left out of what the network found: other rules need no other run of it.

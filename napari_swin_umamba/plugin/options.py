@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from napari_swin_umamba.plan import Plan
 
 __all__ = ["SegmentOptions"]
 
@@ -15,8 +17,8 @@ class SegmentOptions:
     """Number objects (True) or show classes (False); None: as the model was trained."""
     mirror: bool = False
     """Average over mirrored copies: four times slower, a little better."""
-    overlap: float = 0.5
-    """Share of a tile that its neighbour covers too."""
+    overlap: float | None = None
+    """Share of a tile that its neighbour covers too; None: as the model's plan says."""
     device: str = "auto"
     """``auto``, ``cpu``, ``cuda`` or ``mps``."""
     bf16: bool = False
@@ -33,6 +35,10 @@ class SegmentOptions:
     """Keep objects that the image's edge cuts."""
     probabilities: bool = False
     """Also show how probable each class is."""
+
+    def for_plan(self, plan: Plan) -> SegmentOptions:
+        """Return the same with the overlap that a run with this model uses."""
+        return self if self.overlap is not None else replace(self, overlap=plan.overlap)
 
     @property
     def precision(self) -> str:

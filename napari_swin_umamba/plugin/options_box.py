@@ -93,7 +93,8 @@ class OptionsBox(QWidget):
         self.overlap.setRange(0, 0.9)
         self.overlap.setSingleStep(0.1)
         self.overlap.setToolTip(
-            "How much neighbouring tiles share. More is slower and hides seams better."
+            "The share of a tile that its neighbour covers too. More is slower and hides seams "
+            "better; 0 is as the model says."
         )
         self.mirror = QCheckBox("Average over mirrored images")
         self.mirror.setToolTip(
@@ -171,7 +172,7 @@ class OptionsBox(QWidget):
         return SegmentOptions(
             objects=objects,
             mirror=self.mirror.isChecked(),
-            overlap=round(self.overlap.value(), 2),
+            overlap=round(self.overlap.value(), 2) or None,
             device=str(self.device.currentData()),
             bf16=self.bf16.isChecked(),
             resample=self.resample.isChecked(),
@@ -191,6 +192,8 @@ class OptionsBox(QWidget):
         why = "This model always brings volumes to the pixel size of its training images."
         set_blocked(self.resample, why if always else None)
         self.resample.setChecked(plan is not None and plan.resample)
+        own = "" if plan is None else f" ({plan.overlap:g})"
+        self.overlap.setSpecialValueText(f"the model’s{own}")
         trained = None if plan is None else plan.object_diameter
         set_blocked(self.object_diameter, None)
         self.object_diameter.setToolTip(
@@ -241,7 +244,7 @@ class OptionsBox(QWidget):
         before = self.options(True)
         self.blockSignals(True)
         self.device.setCurrentIndex(max(0, self.device.findData(options.device)))
-        self.overlap.setValue(options.overlap)
+        self.overlap.setValue(options.overlap or 0)
         self.mirror.setChecked(options.mirror)
         self.bf16.setChecked(options.bf16)
         self.resample.setChecked(bool(options.resample))

@@ -37,8 +37,8 @@ class Preferences:
 
     device: str = "auto"
     """One of :data:`DEVICES`."""
-    overlap: float = 0.5
-    """Share of a tile that its neighbour covers too, from 0 to 0.9."""
+    overlap: float | None = None
+    """Share of a tile that its neighbour covers too, up to 0.9; None: the model's."""
     cache_folder: Path | None = None
     """Absolute; None: the default of :func:`napari_swin_umamba.cache.cache_folder`."""
 
@@ -125,10 +125,10 @@ def _device(value: Any) -> str:
     return _unusable("device", value, Preferences.device)
 
 
-def _overlap(value: Any) -> float:
+def _overlap(value: Any) -> float | None:
     if isinstance(value, int | float) and 0 <= value <= _MOST_OVERLAP:
-        return float(value)
-    return _unusable("overlap", value, Preferences.overlap)
+        return float(value) or None
+    return _unusable("overlap", value, None)
 
 
 def _folder(value: Any) -> Path | None:

@@ -48,7 +48,7 @@ def why_leave(
     run = run_of(layer, key)
     if run is None or run["scope"] != "all slices":
         return None
-    if run["settings"] == describe_settings(task.options, task.reading):
+    if run["settings"] == describe_settings(task.options.for_plan(plan), task.reading):
         return ""
     return (
         "This slice belongs to a run over all slices, with other settings: it is left as it is. "

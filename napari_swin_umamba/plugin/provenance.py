@@ -71,7 +71,7 @@ def describe_run(
     Parameters
     ----------
     options
-        Settings of the run.
+        Settings of the run, for the model's plan.
     reading
         How the layer was read, corrections included.
     scope
@@ -97,7 +97,15 @@ def describe_run(
 
 
 def describe_settings(options: SegmentOptions, reading: Reading) -> dict[str, JsonValue]:
-    """Return all that decides on the labels of a slice, beside the image and the model."""
+    """Return all that decides on the labels of a slice, beside the image and the model.
+
+    Parameters
+    ----------
+    options
+        For the model's plan.
+    reading
+        How the layer was read, corrections included.
+    """
     return {
         "objects": options.objects,
         "overlap": options.overlap,

@@ -103,12 +103,17 @@ class Settings:
             known = {name: stored[name] for name in _REMEMBERED if name in stored}
         except (ValueError, TypeError):
             return default  # edited by hand, or by another version
-        kinds = asdict(SegmentOptions())
-        fitting = {n: v for n, v in known.items() if isinstance(v, type(kinds[n]))}
-        return replace(default, **fitting)
+        return replace(default, **{name: v for name, v in known.items() if _fits(name, v)})
 
     def remember_options(self, options: SegmentOptions, default: SegmentOptions) -> None:
         """Store what differs from `default`, so that a new default reaches the rest."""
         values, usual = asdict(options), asdict(default)
         changed = {name: values[name] for name in _REMEMBERED if values[name] != usual[name]}
         self._store.setValue(_OPTIONS, json.dumps(changed))
+
+
+def _fits(name: str, value: object) -> bool:
+    """Whether a stored value is one that this version takes."""
+    if name == "overlap":
+        return value is None or (isinstance(value, int | float) and 0 <= value <= 0.9)
+    return isinstance(value, type(getattr(SegmentOptions(), name)))

@@ -53,8 +53,8 @@ class BatchOptions:
     device: str = "auto"
     mirror: bool = False
     """Average over mirrored versions: slower, a little more accurate."""
-    overlap: float = 0.5
-    """Fraction of a tile that neighbours share at least, from 0 to 0.9."""
+    overlap: float | None = None
+    """Fraction of a tile that neighbours share at least, from 0 to 0.9. None: the model's."""
     plane: str | None = None
     """Axis along which volumes are cut into slices, Z, Y or X; None to choose."""
     objects: bool | None = None
@@ -87,7 +87,7 @@ class BatchOptions:
         InputError
             An option is out of range, or the model cannot do it.
         """
-        if not 0 <= self.overlap <= 0.9:
+        if self.overlap is not None and not 0 <= self.overlap <= 0.9:
             raise InputError(
                 f"the overlap must lie between 0 and 0.9, not {self.overlap} (--overlap)"
             )

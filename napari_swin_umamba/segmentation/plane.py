@@ -73,8 +73,8 @@ class PlaneSegmenter:
     mirror: bool = False
     """Average over mirrored versions: four times the work, a little more accurate. Along axes that
     the network learned to be mirrored along (``plan.mirror_axes``)."""
-    overlap: float = 0.5
-    """Fraction of a tile that neighbours share at least, from 0 to 0.9."""
+    overlap: float | None = None
+    """Fraction of a tile that neighbours share at least, from 0 to 0.9. None: the model's."""
     objects: bool | None = None
     """Number objects (True) or give class ids (False); None: as the model was trained."""
     resample: bool | None = None
@@ -93,6 +93,11 @@ class PlaneSegmenter:
     def instances(self) -> bool:
         """Whether labels number objects."""
         return self.model.plan.numbers_objects if self.objects is None else self.objects
+
+    @property
+    def used_overlap(self) -> float:
+        """Fraction of a tile that neighbours share at least."""
+        return self.model.plan.overlap if self.overlap is None else self.overlap
 
     def network_shape(
         self, shape: tuple[int, int], spacing: tuple[float, float] | None, unit: str | None
@@ -141,7 +146,7 @@ class PlaneSegmenter:
         """
         plan = self.model.plan
         seen = self.network_shape(shape, spacing, unit)
-        return make_tiling(seen, plan.patch, self.overlap, plan.pad_to_patch).count
+        return make_tiling(seen, plan.patch, self.used_overlap, plan.pad_to_patch).count
 
     def planes_at_once(
         self, shape: tuple[int, int], spacing: tuple[float, float] | None, unit: str | None
@@ -157,7 +162,7 @@ class PlaneSegmenter:
         tiling = make_tiling(
             self.network_shape(shape, spacing, unit),
             self.fit.patch(plan.patch),
-            self.overlap,
+            self.used_overlap,
             plan.pad_to_patch,
         )
         return max(1, self.fit.tiles(tiling.tile) // tiling.count)
@@ -232,7 +237,7 @@ class PlaneSegmenter:
                 plan.patch,
                 lambda place, rows, logits: collectors[visible[place]].add(rows, logits),
                 self.fit,
-                overlap=self.overlap,
+                overlap=self.used_overlap,
                 pad_to_patch=plan.pad_to_patch,
                 mirror=plan.mirror_axes if self.mirror else False,
                 on_progress=on_progress,

@@ -66,7 +66,7 @@ def segment(
     spacing: tuple[float, ...] | None = None,
     device: str | torch.device = "auto",
     mirror: bool = False,
-    overlap: float = 0.5,
+    overlap: float | None = None,
     on_progress: Progress | None = None,
     should_stop: StopRequest | None = None,
     probabilities: bool = False,
@@ -100,7 +100,8 @@ def segment(
     mirror
         Average over mirrored versions: four times the work, a little more accurate.
     overlap
-        Fraction of a tile that neighbours share at least, from 0 to 0.9.
+        Fraction of a tile that neighbours share at least, from 0 to 0.9; None: as the model says
+        (``plan.overlap``).
     on_progress
         Called after every tile with the number of tiles done and their total number.
     should_stop

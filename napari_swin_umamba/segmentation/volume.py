@@ -80,8 +80,8 @@ class VolumeSegmenter:
     device: str | torch.device = "auto"
     mirror: bool = False
     """Average over mirrored versions, along the axes that the model allows."""
-    overlap: float = 0.5
-    """Fraction of a tile that neighbours share at least, from 0 to 0.9."""
+    overlap: float | None = None
+    """Fraction of a tile that neighbours share at least, from 0 to 0.9. None: the model's."""
     objects: bool | None = None
     """Number objects (True) or give class ids."""
     probabilities: bool = False
@@ -94,6 +94,11 @@ class VolumeSegmenter:
     def instances(self) -> bool:
         """Whether labels number objects."""
         return bool(self.objects)
+
+    @property
+    def used_overlap(self) -> float:
+        """Fraction of a tile that neighbours share at least."""
+        return self.model.plan.overlap if self.overlap is None else self.overlap
 
     @property
     def _plan(self) -> VolumePlan:
@@ -168,7 +173,7 @@ class VolumeSegmenter:
 
     def _tiling(self, prepared: PreparedVolume) -> Tiling:
         plan = self.model.plan
-        return make_tiling(prepared.network_shape, plan.patch, self.overlap, plan.pad_to_patch)
+        return make_tiling(prepared.network_shape, plan.patch, self.used_overlap, plan.pad_to_patch)
 
     def segment(
         self,
@@ -243,7 +248,7 @@ class VolumeSegmenter:
             plan.patch,
             collect,
             self.fit,
-            overlap=self.overlap,
+            overlap=self.used_overlap,
             pad_to_patch=plan.pad_to_patch,
             mirror=plan.mirror_axes if self.mirror else False,
             on_progress=on_progress,

@@ -42,6 +42,8 @@ class BundledModel:
     """Of ``swin-umamba train``, beside recipe, network and start."""
     patch: tuple[int, int]
     """Of the tiles that images are segmented in; may be larger than those of the training."""
+    overlap: float
+    """Share of a tile that its neighbours cover too."""
     description: str
     limits: str
     licence: str
@@ -96,6 +98,7 @@ MODELS = {
         architecture="swin-umamba-d-tiny",
         arguments=("--instances", "--class-names", "nucleus"),
         patch=(128, 128),
+        overlap=0.5,
         description="Nuclei in fluorescence, stained tissue and bright field; numbers each "
         "nucleus.",
         limits="Best in fluorescence, with nuclei 8 to 60 pixels across; others need the object "
@@ -114,6 +117,7 @@ MODELS = {
         # They lie so already; volumes that are segmented may not.
         arguments=("--plane", "Z", "--spacing", "1"),
         patch=(64, 64),
+        overlap=0.5,
         description="Anterior and posterior hippocampus in T1-weighted MR volumes that are cropped "
         "around it, slice by slice.",
         limits="Finds the hippocampus only in volumes cropped as its training data are (about "

@@ -106,6 +106,25 @@ def test_the_header_is_read_without_torch(saved: Path) -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_the_overlap_is_part_of_the_file_where_it_is_not_the_usual_one(
+    model: Model, saved: Path, tmp_path: Path
+) -> None:
+    """Earlier versions refuse a field that they do not know: usual files stay readable there."""
+    plan = PLAN.model_copy(update={"overlap": 0.375})
+    path = Model(model.network, plan, "x", INFO).save(tmp_path / "x.safetensors")
+    assert load_model(path).plan == read_model_header(path)[0] == plan
+    texts = [_header(file)["__metadata__"]["napari_swin_umamba"] for file in (path, saved)]
+    assert ["overlap" in json.loads(text)["plan"] for text in texts] == [True, False]
+
+
+def test_an_overlap_out_of_range_is_refused(saved: Path, tmp_path: Path) -> None:
+    bad = _with_metadata(
+        saved, tmp_path / "bad.safetensors", lambda found: found["plan"].update(overlap=1.5)
+    )
+    with pytest.raises(InputError, match=r"overlap: .*less than or equal to 0\.9"):
+        load_model(bad)
+
+
 def test_unknown_info_is_kept(model: Model, tmp_path: Path) -> None:
     info = ModelInfo.model_validate({"licence": "MIT", "doi": "10.1/2"})
     path = Model(model.network, PLAN, "x", info).save(tmp_path / "x.safetensors")

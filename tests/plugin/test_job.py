@@ -25,7 +25,7 @@ from napari_swin_umamba.plugin.options import SegmentOptions
 from napari_swin_umamba.plugin.reading import read_layer
 from napari_swin_umamba.plugin.slice_cache import SliceCache, plane_key
 from napari_swin_umamba.plugin.worker import Channel, Failure, JobThread, Progress, Question
-from napari_swin_umamba.segmentation import load_model, read_model_header
+from napari_swin_umamba.segmentation import load_model, read_model_header, segment
 
 
 class Recorder(Channel):
@@ -131,6 +131,22 @@ def test_slices_seen_before_are_not_computed_again(stack: SegmentTask) -> None:
         for one, other in zip(first.slices, third.slices, strict=True)
     ]
     assert any(different)  # other settings are other results
+
+
+def test_a_run_records_the_overlap_that_it_uses(make_model: Callable[..., Path]) -> None:
+    model = make_model("wide", overlap=0.1)
+    task = make_task(np.random.default_rng(0).random((70, 48)), model)
+    cache, own, said, half = SliceCache(), Recorder(), Recorder(), Recorder()
+    run(task, own, cache)
+    run(replace(task, options=SegmentOptions(overlap=0.1)), said, cache)
+    run(replace(task, options=SegmentOptions(overlap=0.5)), half, cache)
+    used = [channel.got[0].run["settings"]["overlap"] for channel in (own, said, half)]
+    assert used == [0.1, 0.1, 0.5]
+    # What the model says is the same as the same number said: nothing is computed again.
+    computed = [any("tiles" in told.text for told in it.said) for it in (own, said, half)]
+    assert computed == [True, False, True]
+    wanted = segment(task.data, load_model(model), device="cpu", overlap=0.1).labels
+    np.testing.assert_array_equal(own.slices[0].labels, wanted)
 
 
 def test_cache_forgets_the_oldest() -> None:

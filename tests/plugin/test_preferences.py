@@ -50,7 +50,7 @@ def test_without_such_settings_the_defaults_hold(monkeypatch: pytest.MonkeyPatch
     import napari.settings
 
     monkeypatch.delattr(napari.settings, "get_plugin_settings", raising=False)
-    assert read_preferences() == Preferences(device="auto", overlap=0.5, cache_folder=None)
+    assert read_preferences() == Preferences(device="auto", overlap=None, cache_folder=None)
     on_preferences_changed(print)()
 
 
@@ -103,7 +103,7 @@ def test_values_that_cannot_be_used(
 )
 def test_folders(monkeypatch: pytest.MonkeyPatch, text: str, folder: Path | None) -> None:
     pretend(monkeypatch, device="cuda", overlap=0, cache_folder=text)
-    assert read_preferences() == Preferences("cuda", 0.0, folder)
+    assert read_preferences() == Preferences("cuda", None, folder)
 
 
 def test_the_cache_folder_is_applied(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -134,6 +134,9 @@ def test_declared_as_the_code_expects(ours: Any) -> None:
         assert read_preferences().device == device
     with pytest.raises(ValueError, match="tpu"):
         ours.device = "tpu"
+    assert ours.overlap == 0  # as each model says
+    ours.overlap = 0.5
+    assert read_preferences().overlap == 0.5
     ours.overlap = 0.9
     assert read_preferences().overlap == 0.9
     with pytest.raises(ValueError, match="less than or equal"):

@@ -1,5 +1,6 @@
 """Longer ways through the dock: previews, regions, queues, folders, mishaps, and back again."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -538,6 +539,69 @@ def test_settings_survive(
     assert again.model_row.choice().path == semantic_model
     again.run_row.follow_check.setChecked(False)
     widget.run_row.follow_check.setChecked(False)
+
+
+def test_the_overlap_is_the_models_until_somebody_chooses(
+    viewer: Any,
+    widget: Any,
+    volume: Image,
+    make_model: Callable,
+    click: Callable,
+    wait_for_end: Callable,
+) -> None:
+    from napari_swin_umamba.plugin.segment_widget import SegmentWidget
+
+    box = widget.options_box.overlap
+    assert box.text() == "the model’s (0.5)"
+    widget.model_row.import_file(make_model("wide", overlap=0.125))
+    assert box.text() == "the model’s (0.125)"
+    assert widget.options().overlap is None
+    click(widget.run_row.run_button)
+    wait_for_end(widget)
+    (labels,) = labels_of(viewer)
+    assert "'overlap': 0.125" in str(labels.metadata)
+    box.setValue(0.3)
+    assert box.text() == "0.30"
+    assert widget.options().overlap == 0.3
+    widget.model_row.import_file(make_model("narrow", overlap=0.75))
+    assert widget.options().overlap == 0.3
+    box.setValue(0)
+    assert box.text() == "the model’s (0.75)"
+    assert SegmentWidget(viewer).options().overlap is None
+
+
+@pytest.mark.parametrize(
+    ("stored", "preferred", "overlap"),
+    [
+        (0.3, None, 0.3),
+        (0.5, None, 0.5),
+        (None, 0.7, None),  # chosen, where the preference is a number
+        (0.0, None, None),
+        (0.95, 0.7, 0.7),
+        ("half", None, None),
+    ],
+)
+def test_a_remembered_overlap(
+    settings_folder: Path, qtbot: Any, stored: object, preferred: float | None, overlap: float
+) -> None:
+    from qtpy.QtCore import QSettings
+
+    from napari_swin_umamba.plugin.options import SegmentOptions
+    from napari_swin_umamba.plugin.options_box import OptionsBox
+    from napari_swin_umamba.plugin.settings import Settings
+
+    name = "napari-swin-umamba"
+    store = QSettings(QSettings.Format.IniFormat, QSettings.Scope.UserScope, name, name)
+    store.setValue("segment/options", json.dumps({"overlap": stored, "mirror": True}))
+    store.sync()
+    default = SegmentOptions(overlap=preferred)
+    settings, box = Settings(), OptionsBox()
+    qtbot.addWidget(box)
+    box.show_options(settings.options(default))
+    shown = box.options(False)
+    assert (shown.overlap, shown.mirror) == (overlap, True)
+    settings.remember_options(shown, default)
+    assert Settings().options(default).overlap == overlap
 
 
 def test_release_memory(

@@ -6,6 +6,7 @@ import csv
 import errno
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -222,6 +223,20 @@ def test_a_bad_file_does_not_stop_the_others(model: Model, folder: Path, tmp_pat
     assert summary.failed[1].as_json().keys() == {"input", "output", "error", "seconds"}
     assert sorted(os.listdir(tmp_path / "out")) == ["c.tif", "measurements.csv"]
     assert not summary.stopped
+
+
+def test_files_are_tiled_as_the_model_says_unless_somebody_chooses(
+    model: Model, tmp_path: Path
+) -> None:
+    file = tmp_path / "a.png"
+    iio.imwrite(file, np.random.default_rng(0).integers(0, 255, (70, 101), np.uint8))
+    wide = replace(model, plan=model.plan.model_copy(update={"overlap": 0.1}))
+    totals = []
+    for number, options in enumerate((BatchOptions(), BatchOptions(overlap=0.5))):
+        batch, events = plan_batch([file], tmp_path / f"{number}"), []
+        assert run_batch(batch, wide, options, events.append).done == 1
+        totals.append({event.total for event in events if isinstance(event, TileDone)})
+    assert totals == [{3 * 4}, {4 * 6}]
 
 
 def test_nothing_begins_where_every_file_would_fail(

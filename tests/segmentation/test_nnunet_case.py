@@ -385,6 +385,19 @@ def test_each_time_point_is_a_volume(axes: str) -> None:
     assert progress[-1][0] == progress[-1][1] == len(progress)
 
 
+def test_the_overlap_of_volumes_is_the_models_unless_somebody_says_otherwise() -> None:
+    volume = np.random.default_rng(0).random((2, 70, 64)).astype(np.float32)
+    model = make_model(make_plan([ZSCORE], overlap=0.0))
+
+    def tiles(**options: float) -> int:
+        told: list[int] = []
+        segment(volume, model, axes="ZYX", on_progress=lambda _, n: told.append(n), **options)
+        return told[-1]
+
+    assert tiles() == 2 * 3  # 70 rows, tiles of 32
+    assert tiles(overlap=0.5) == 2 * 4
+
+
 def test_planes_and_films() -> None:
     rng = np.random.default_rng(0)
     film = rng.uniform(0, 255, (3, 40, 50)).astype(np.uint8)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from napari_swin_umamba.checkpoints import Model
 from napari_swin_umamba.images import Image, read_image
 from napari_swin_umamba.network import build_network
 from napari_swin_umamba.plan import Channel, Normalization, Plan, SegmentationClass
+from napari_swin_umamba.segmentation.plane import PlaneSegmenter
 
 RNG = np.random.default_rng(0)
 IMAGE = RNG.integers(0, 256, (70, 101), dtype=np.uint8)
@@ -126,6 +128,34 @@ def test_an_image_from_a_file(semantic: Model, tmp_path: Path) -> None:
     assert np.array_equal(result.labels, segment(IMAGE, semantic, device="cpu").labels)
 
 
+def test_the_overlap_is_the_models_unless_somebody_says_otherwise(semantic: Model) -> None:
+    plan = semantic.plan.model_copy(update={"overlap": 0.1})
+    wide = replace(semantic, plan=plan)
+    assert PlaneSegmenter(wide, "cpu").tiles((70, 101), None, None) == 4
+    assert PlaneSegmenter(wide, "cpu", overlap=0.5).tiles((70, 101), None, None) == 6
+    assert PlaneSegmenter(semantic, "cpu").tiles((70, 101), None, None) == 6
+
+    def probable(model: Model, **options: float) -> tuple[np.ndarray, list[tuple[int, int]]]:
+        told: list[tuple[int, int]] = []
+        result = segment(
+            IMAGE,
+            model,
+            device="cpu",
+            probabilities=True,
+            on_progress=lambda done, total: told.append((done, total)),
+            **options,
+        )
+        return result.probabilities, told
+
+    own, told = probable(wide)
+    assert told[-1] == (4, 4)
+    assert np.array_equal(own, probable(semantic, overlap=0.1)[0])
+    half, told = probable(semantic)
+    assert told[-1] == (6, 6)
+    assert np.array_equal(half, probable(wide, overlap=0.5)[0])
+    assert not np.array_equal(half, own)
+
+
 def test_axes_override_those_of_the_image(semantic: Model) -> None:
     image = Image(np.stack([IMAGE] * 5), "CYX", notes=("as read",))
     with pytest.raises(InputError, match="5 channels"):
@@ -156,7 +186,6 @@ def test_another_pixel_size_is_told() -> None:
         ("text", {}, "real numbers"),
         ([[1, 2], [3]], {}, "not an array of numbers"),
         (np.zeros((8, 8)), {"overlap": "x"}, "overlap 'x' is not a number.*--overlap"),
-        (np.zeros((8, 8)), {"overlap": None}, "overlap None"),
         (np.zeros((8, 8)), {"overlap": float("nan")}, "overlap nan"),
         (np.zeros((8, 8)), {"axes": 3}, "axes 3 are not text"),
         (np.zeros((8, 8)), {"axes": ("Y", "X")}, r"axes \('Y', 'X'\) are not text"),

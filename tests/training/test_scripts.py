@@ -99,7 +99,8 @@ def test_a_model_is_bundled_with_its_scores_and_decoded_in_all_ways(
     assert result["bytes"] == file.stat().st_size < trained.stat().st_size
     assert result["sha256"] == sha256(file.read_bytes()).hexdigest()
     model, before = load_model(file), load_model(trained)
-    assert model.plan == before.plan.model_copy(update={"patch": (96, 96)})
+    expected = {"patch": (96, 96), "overlap": made.overlap}
+    assert model.plan == before.plan.model_copy(update=expected)
     assert (model.info.version, model.info.licence) == ("7", made.licence)
     assert model.info.scores == result["scores"]
     assert set(result["scores"]) == {f"f1@{iou} fluorescence" for iou in (0.5, 0.7, 0.9)}

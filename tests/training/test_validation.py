@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
+import torch
 
 from napari_swin_umamba.plan import Channel, Normalization, Plan, SegmentationClass
-from swin_umamba_training.validation import ImageScore, ValidationScores
+from swin_umamba_training.config import make_config
+from swin_umamba_training.dataset import scan_dataset
+from swin_umamba_training.planning import make_plan
+from swin_umamba_training.recipe import LossConfig
+from swin_umamba_training.sampling import ImageStore
+from swin_umamba_training.validation import ImageScore, ValidationScores, validate
 
 PLAN = Plan(
     architecture="swin-umamba-d-tiny",
@@ -51,3 +60,29 @@ def test_images_of_background_alone_have_a_score() -> None:
     assert ValidationScores(PLAN, (clean,)).score == 1.0
     found = image("b", (0, 0, 7), (0, 0, 0))
     assert ValidationScores(PLAN, (clean, found)).score == pytest.approx(2 / 3)
+
+
+class Counting(torch.nn.Module):
+    """Background everywhere; counts the tiles that it sees."""
+
+    tiles = 0
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        self.tiles += len(image)
+        background = torch.ones_like(image[:, :1])
+        return torch.cat([background, -background], dim=1)
+
+
+@pytest.mark.parametrize(("overlap", "tiles"), [(0.5, 12), (0.0, 6)])
+def test_images_are_validated_with_the_overlap_of_the_plan(
+    make_dataset: Callable[..., Path], overlap: float, tiles: int
+) -> None:
+    """As they are predicted later: of images of 64 x 72 pixels in tiles of 32."""
+    folder = make_dataset(images=2)
+    dataset = scan_dataset(folder)
+    config = make_config(dataset=folder, run=folder / "run", patch=(32, 32))
+    plan = make_plan(dataset, config).model_copy(update={"overlap": overlap})
+    store, network = ImageStore(dataset.samples, dataset, plan), Counting()
+    assert store[0][0].shape == (1, 64, 72)
+    validate(network, store, plan, torch.device("cpu"), LossConfig())
+    assert network.tiles == 2 * tiles

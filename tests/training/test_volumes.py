@@ -242,6 +242,27 @@ def test_patches_of_a_start_model_are_no_larger_than_the_slices(
     assert make_plan(dataset, settings, Aligned(model)).patch == patch
 
 
+@pytest.mark.parametrize(
+    ("patch", "overlap"),
+    [
+        (None, 0.25),  # that of the start model, cut to the slices
+        ((96, 96), 0.25),  # the same, said
+        ((64, 64), 0.5),  # tiles of another size
+    ],
+)
+def test_the_overlap_of_a_start_model_goes_with_its_patch(
+    nnunet: Path, patch: tuple[int, int] | None, overlap: float
+) -> None:
+    dataset = scan_dataset(nnunet)
+    settings = make_config(dataset=nnunet, run=nnunet / "run", patch=patch)
+    plan = make_plan(dataset, settings)
+    assert plan.overlap == 0.5
+    start = plan.model_copy(update={"patch": (96, 96), "overlap": 0.25})
+    going_on = make_plan(dataset, settings, Aligned(start))
+    assert going_on.overlap == overlap
+    assert make_plan(dataset, settings, Aligned(going_on)).overlap == overlap  # resumed
+
+
 def test_the_ignore_label_is_unknown(nnunet: Path) -> None:
     describe(nnunet, {"background": 0, "box": 1, "ignore": 2})
     dataset = scan_dataset(nnunet)

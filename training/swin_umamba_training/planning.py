@@ -46,6 +46,7 @@ def make_plan(dataset: Dataset, config: TrainConfig, aligned: Aligned | None = N
         rgb=start.rgb if start and _takes_channels(dataset, start) else dataset.rgb,
         classes=output_classes(dataset, config, aligned),
         patch=config.patch or _patch(_shape(dataset, config), start),
+        overlap=_overlap(config, start),
         spacing=dataset.spacing,
         unit=dataset.unit,
         plane=config.plane,
@@ -72,6 +73,13 @@ def _patch(shape: tuple[int, int], start: Plan | None) -> tuple[int, int]:
         for own, size in zip(start.patch, shape, strict=True)
     )
     return height, width
+
+
+def _overlap(config: TrainConfig, start: Plan | None) -> float:
+    """That of the start model where tiles are as it has them; it was found out for these."""
+    if start is not None and config.patch in (None, start.patch):
+        return start.overlap
+    return float(Plan.model_fields["overlap"].default)
 
 
 def _mirrors(dataset: Dataset, config: TrainConfig) -> bool:

@@ -203,7 +203,9 @@ def validate(
         for indices in size_groups(store, range(rank(), len(store), world_size())):
             pairs = [store[index] for index in indices]
             images = [image for image, _ in pairs]
-            predicted = predict_logits_of_many(network, images, plan.patch, device=device)
+            predicted = predict_logits_of_many(
+                network, images, plan.patch, plan.overlap, device=device
+            )
             for index, (image, truth), logits in zip(indices, pairs, predicted, strict=True):
                 name = store.samples[index].name
                 score, found = score_image(name, logits, truth, plan, loss)

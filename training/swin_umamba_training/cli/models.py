@@ -252,7 +252,7 @@ def _rows(name: str, plan: Plan, info: ModelInfo) -> list[tuple[str, str]]:
         ("channels", channels + ("; grey images are repeated" if plan.rgb else "")),
         ("yields", yields),
         ("classes", ", ".join(f"{item.id} {item.name}" for item in plan.classes)),
-        ("largest tile", f"{height} x {width} pixels"),
+        ("largest tile", f"{height} x {width} pixels; neighbours share {plan.overlap:g} of it"),
         ("pixel size", spacing),
         ("volumes", _volumes(plan)),
         ("folds", f"{plan.folds}, averaged" if plan.folds > 1 else ""),

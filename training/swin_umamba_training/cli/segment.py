@@ -132,7 +132,14 @@ def segment(
     mirror: Annotated[
         bool, typer.Option("--mirror", help="Average over mirrored images: slower, a bit better.")
     ] = False,
-    overlap: Annotated[float, typer.Option(help="Share that neighbouring tiles overlap.")] = 0.5,
+    overlap: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            help="Share of a tile that its neighbour covers too, 0 to 0.9. Default: as the model "
+            "says.",
+        ),
+    ] = None,
     precision: Annotated[
         str,
         typer.Option(
