@@ -50,7 +50,8 @@ class Setup:
 
     def begin(self, task: SegmentTask, sha: str = "1", **more: Any) -> ResultWriter:
         provenance = {"model": "tiny", "model_path": str(task.model_path), "model_sha256": sha}
-        run = {"scope": task.scope, "settings": describe_settings(task.options, task.reading)}
+        options = task.options.for_plan(self.plan)
+        run = {"scope": task.scope, "settings": describe_settings(options, task.reading)}
         begun = Begun(self.plan, self.instances, provenance, run)
         self.writer = ResultWriter(self.viewer, self.image, task, begun, **more)
         return self.writer
