@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import re
@@ -31,6 +32,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if WINDOW_FIXTURES.intersection(getattr(item, "fixturenames", ())):
             item.add_marker("window")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _known_objects() -> None:
+    """Collect garbage once per file, and let later collections pass over what is left.
+
+    napari's fixtures collect all garbage several times per window, and what torch, numba and
+    napari consist of, half a million objects, is none.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

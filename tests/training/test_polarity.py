@@ -29,10 +29,11 @@ def test_first_filters_of_the_other_sign_see_negatives(architecture: str) -> Non
     torch.manual_seed(0)
     network = build_network(architecture, 2, 3).eval()
     image = torch.randn(1, 2, 64, 64)
+    names = input_weights(architecture)
     with torch.no_grad():
         expected = network(-image)
         for name, weight in network.state_dict().items():
-            if name in input_weights(architecture):
+            if name in names:
                 weight.neg_()
         torch.testing.assert_close(network(image), expected)
 
