@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import imageio.v3 as iio
@@ -28,14 +28,11 @@ def draw_discs(seed: int, size: tuple[int, int] = (64, 72), count: int = 12) -> 
     return image.clip(0, 255).astype(np.uint8), labels
 
 
-@pytest.fixture
-def make_dataset(tmp_path: Path) -> MakeDataset:
-    """Writes images/ and masks/; ``kind`` is ``instances`` or ``semantic``."""
+@pytest.fixture(scope="session")
+def write_dataset() -> MakeDataset:
+    """Writes images/ and masks/ into a folder; ``kind`` is ``instances`` or ``semantic``."""
 
-    def make(
-        kind: str = "semantic", images: int = 4, name: str = "data", channels: int = 1
-    ) -> Path:
-        folder = tmp_path / name
+    def write(folder: Path, kind: str = "semantic", images: int = 4, channels: int = 1) -> Path:
         for part in ("images", "masks"):
             (folder / part).mkdir(parents=True)
         for index in range(images):
@@ -47,7 +44,29 @@ def make_dataset(tmp_path: Path) -> MakeDataset:
             iio.imwrite(folder / "masks" / f"cell{index}.png", mask)
         return folder
 
+    return write
+
+
+@pytest.fixture
+def make_dataset(write_dataset: MakeDataset, tmp_path: Path) -> MakeDataset:
+    """Writes a data set into a folder of the test."""
+
+    def make(
+        kind: str = "semantic", images: int = 4, name: str = "data", channels: int = 1
+    ) -> Path:
+        return write_dataset(tmp_path / name, kind, images, channels)
+
     return make
+
+
+@pytest.fixture(scope="module")
+def module_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder for what the tests of a file share and leave alone; slices are stored in it."""
+    folder = tmp_path_factory.mktemp("shared")
+    with pytest.MonkeyPatch.context() as patch:
+        where = "swin_umamba_training.data.slice_store.store_folder"
+        patch.setattr(where, lambda: folder / "slices")
+        yield folder
 
 
 @pytest.fixture(autouse=True)

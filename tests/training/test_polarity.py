@@ -38,57 +38,61 @@ def test_first_filters_of_the_other_sign_see_negatives(architecture: str) -> Non
         torch.testing.assert_close(network(image), expected)
 
 
-def run(folder: Path, name: str, **values: object) -> tuple[dict, list[float]]:
+def run(folder: Path, run_folder: Path, **values: object) -> tuple[dict, list[float]]:
     """Train; return what the run began with, and the loss of each step."""
     options = {"patch": (32, 32), "batch": 4, "val_fraction": 0.0, "device": "cpu"} | values
     heard: list[dict] = []
-    train(make_config(dataset=folder, run=folder.parent / name, **options), heard.append)
+    train(make_config(dataset=folder, run=run_folder, **options), heard.append)
     started = next(event for event in heard if event["event"] == "start")
     return started, [event["loss"] for event in heard if event["event"] == "step"]
 
 
-@pytest.fixture
-def bright(make_dataset: Callable[..., Path]) -> Path:
-    """Bright discs, and a model of them in ``known``."""
-    folder = make_dataset()
-    run(folder, "known", arch="swin-umamba-d-tiny", steps=40)
+@pytest.fixture(scope="module")
+def bright(write_dataset: Callable[..., Path], module_folder: Path) -> Path:
+    """Bright discs."""
+    return write_dataset(module_folder / "bright")
+
+
+@pytest.fixture(scope="module")
+def dark(bright: Path, module_folder: Path) -> Path:
+    """The same, dark on bright ground."""
+    folder = Path(shutil.copytree(bright, module_folder / "dark"))
+    for image in (folder / "images").iterdir():
+        iio.imwrite(image, iio.imread(image).max() - iio.imread(image))
     return folder
 
 
-def invert(folder: Path, name: str) -> Path:
-    """A copy of a data set with dark discs."""
-    other = Path(shutil.copytree(folder, folder.parent / name))
-    for image in (other / "images").iterdir():
-        iio.imwrite(image, iio.imread(image).max() - iio.imread(image))
-    return other
+@pytest.fixture(scope="module")
+def known(bright: Path, module_folder: Path) -> Path:
+    """A model of the bright discs."""
+    run(bright, module_folder / "known", arch="swin-umamba-d-tiny", steps=40)
+    return module_folder / "known" / "model.safetensors"
 
 
-def test_a_start_model_is_shown_what_it_knows(bright: Path) -> None:
-    known = bright.parent / "known" / "model.safetensors"
+def test_a_start_model_is_shown_what_it_knows(
+    bright: Path, dark: Path, known: Path, tmp_path: Path
+) -> None:
     options = {"init": str(known), "steps": 1, "learning_rate": 1e-9}
     before = load_model(known).network.state_dict()
 
     def changed(name: str) -> set[str]:
-        after = load_model(bright.parent / name / "model.safetensors").network.state_dict()
+        after = load_model(tmp_path / name / "model.safetensors").network.state_dict()
         return {n for n in before if not torch.allclose(before[n], after[n], atol=1e-6)}
 
-    started, losses = run(bright, "again", **options)
+    started, losses = run(bright, tmp_path / "again", **options)
     assert NOTE not in started["notes"]
     assert changed("again") == set()
 
-    dark = invert(bright, "dark")
-    started, losses_of_negatives = run(dark, "other", **options)
+    started, losses_of_negatives = run(dark, tmp_path / "other", **options)
     assert NOTE in started["notes"]
     assert changed("other") == input_weights("swin-umamba-d-tiny")
     assert losses_of_negatives == pytest.approx(losses, rel=0.2)  # augmented otherwise
-    assert NOTE in (bright.parent / "other" / "report.html").read_text()
+    assert NOTE in (tmp_path / "other" / "report.html").read_text()
 
 
-def test_a_model_of_other_classes_is_left_alone(bright: Path) -> None:
-    known = bright.parent / "known" / "model.safetensors"
-    dark = invert(bright, "dark")
+def test_a_model_of_other_classes_is_left_alone(dark: Path, known: Path, tmp_path: Path) -> None:
     options = {"init": str(known), "steps": 1, "class_names": ("another",)}
-    started, _ = run(dark, "other", **options)
+    started, _ = run(dark, tmp_path / "other", **options)
     assert NOTE not in started["notes"]
 
 

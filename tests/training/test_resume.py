@@ -35,6 +35,12 @@ def run(folder: Path, name: str, **values: object):
     return train(make_config(dataset=folder, run=folder.parent / name, **(OPTIONS | values)))
 
 
+@pytest.fixture(scope="module")
+def straight(write_dataset, module_folder: Path) -> Path:
+    """Folder of a run that nothing interrupted, on the images that `make_dataset` makes."""
+    return run(write_dataset(module_folder / "data"), "straight").model.parent
+
+
 def last_weights(run_folder: Path) -> dict[str, torch.Tensor]:
     return load_state(run_folder / "last.ckpt")["network"]
 
@@ -79,9 +85,8 @@ def kill_at(folder: Path, run_folder: Path, step: int, wait: float = 0.0) -> Non
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no SIGKILL on Windows")
-def test_a_killed_run_goes_on_bit_by_bit(make_dataset) -> None:
+def test_a_killed_run_goes_on_bit_by_bit(make_dataset, straight: Path) -> None:
     folder = make_dataset()
-    straight = run(folder, "straight")
     killed = folder.parent / "killed"
     kill_at(folder, killed, 5)
     before = [json.loads(line) for line in (killed / "events.jsonl").read_text().splitlines()]
@@ -91,26 +96,24 @@ def test_a_killed_run_goes_on_bit_by_bit(make_dataset) -> None:
     after = [json.loads(line) for line in (killed / "events.jsonl").read_text().splitlines()]
     begin = [event for event in after if event["event"] == "start"][1]
     assert 3 <= begin["resumed"] < STEPS
-    assert_same_runs(straight.model.parent, killed)
+    assert_same_runs(straight, killed)
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="no SIGKILL on Windows")
 @pytest.mark.timeout(1800)
-def test_ten_random_kill_points(make_dataset) -> None:
+def test_ten_random_kill_points(make_dataset, straight: Path) -> None:
     folder = make_dataset()
-    straight = run(folder, "straight")
     rng = np.random.default_rng()
     for point in range(10):
         killed = folder.parent / f"killed{point}"
         kill_at(folder, killed, int(rng.integers(1, STEPS)), float(rng.uniform(0, 0.3)))
         run(folder, killed.name, resume=True)
-        assert_same_runs(straight.model.parent, killed)
+        assert_same_runs(straight, killed)
 
 
-def test_a_stopped_run_goes_on(make_dataset) -> None:
+def test_a_stopped_run_goes_on(make_dataset, straight: Path) -> None:
     folder = make_dataset()
-    straight = run(folder, "straight")
 
     def stop(event: dict) -> None:
         if event["event"] == "step" and event["step"] == 4:
@@ -121,7 +124,7 @@ def test_a_stopped_run_goes_on(make_dataset) -> None:
     assert (first.reason, first.steps) == ("stopped", 4)
     resumed = run(folder, "stopped", resume=True)
     assert (resumed.reason, resumed.steps) == ("steps", STEPS)
-    ours, theirs = last_weights(straight.model.parent), last_weights(resumed.model.parent)
+    ours, theirs = last_weights(straight), last_weights(resumed.model.parent)
     assert all(torch.equal(ours[key], theirs[key]) for key in ours)
     # Its settings are its own, whatever is asked for now; and what is over stays over.
     again = run(folder, "stopped", resume=True, steps=100, batch=4)

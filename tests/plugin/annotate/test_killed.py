@@ -67,13 +67,11 @@ def paint_and_kill(folder: Path, seed: int, seconds: float) -> int:
     return len(must)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_what_ended_two_seconds_before_is_there(tmp_path: Path, seed: int) -> None:
-    seconds = random.uniform(2.3, 4.5)
-    assert paint_and_kill(tmp_path, seed, seconds) > 0
+def test_what_ended_two_seconds_before_is_there(tmp_path: Path) -> None:
+    assert paint_and_kill(tmp_path, 1, random.uniform(2.3, 4.5)) > 0
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(3, 23))
+@pytest.mark.parametrize("seed", range(2, 22))
 def test_at_twenty_moments(tmp_path: Path, seed: int) -> None:
     assert paint_and_kill(tmp_path, seed, random.uniform(2.1, 8)) > 0
