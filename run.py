@@ -253,6 +253,7 @@ def test(arguments: Sequence[str]) -> int:
     command: list[str | Path] = [python, "-m", "pytest", "--cov", "-m", marks]
     # Files side by side, one on each core: most tests keep a single core busy.
     command += ["--numprocesses", "logical", "--maxprocesses", "4", "--dist", "loadfile"]
+    command += ["--no-loadscope-reorder"]  # tests/conftest.py has put the long files first
     if not windows:
         # Neither Qt nor napari can even be imported, so neither can their pytest plugins.
         command += ["--ignore", "tests/plugin", "-p", "no:pytest-qt", "-p", "no:napari"]

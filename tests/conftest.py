@@ -25,13 +25,18 @@ os.environ.setdefault("OMP_NUM_THREADS", "2" if _side_by_side == 1 else "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 WINDOW_FIXTURES = {"make_napari_viewer", "make_napari_viewer_proxy", "qapp", "qtbot"}
+LONG = [Path(__file__).with_name(name) for name in ("plugin", "training", "network")]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests that open a window, so that they can be left out where none can open."""
+    """Mark tests that open a window, so that they can be left out where none can open.
+
+    Folders with long files come first: processes that share the files end at about the same time.
+    """
     for item in items:
         if WINDOW_FIXTURES.intersection(getattr(item, "fixturenames", ())):
             item.add_marker("window")
+    items.sort(key=lambda item: not any(item.path.is_relative_to(folder) for folder in LONG))
 
 
 @pytest.fixture(scope="module", autouse=True)

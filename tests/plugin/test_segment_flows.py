@@ -678,7 +678,7 @@ def test_cancel_brings_the_earlier_result_back(
     qtbot: Any,
     wait_for_end: Callable,
 ) -> None:
-    viewer.add_image(RNG.integers(0, 255, (30, 100, 100)).astype(np.uint8), name="long")
+    viewer.add_image(RNG.integers(0, 255, (15, 100, 100)).astype(np.uint8), name="long")
     widget.model_row.import_file(semantic_model)
     click(widget.run_row.run_button)
     wait_for_end(widget)
@@ -687,7 +687,7 @@ def test_cancel_brings_the_earlier_result_back(
     widget.options_box.mirror.setChecked(True)
     widget.options_box.overlap.setValue(0.8)
     click(widget.run_row.run_button)
-    qtbot.waitUntil(lambda: "1 of 30" in widget.run_row.status.text(), timeout=240_000)
+    qtbot.waitUntil(lambda: "1 of 15" in widget.run_row.status.text(), timeout=240_000)
     click(widget.run_row.cancel_button)
     wait_for_end(widget)
     assert widget.outcome.text.startswith("Stopped; ")
@@ -695,7 +695,7 @@ def test_cancel_brings_the_earlier_result_back(
     np.testing.assert_array_equal(labels.data[-5:], before[-5:])
     assert not np.array_equal(labels.data[0], before[0])
     click(widget.run_row.run_button)  # all of it is ours: replaced without asking
-    qtbot.waitUntil(lambda: " of 30" in widget.run_row.status.text(), timeout=240_000)
+    qtbot.waitUntil(lambda: " of 15" in widget.run_row.status.text(), timeout=240_000)
     click(widget.run_row.cancel_button)
     wait_for_end(widget)
     assert labels_of(viewer) == [labels]

@@ -367,7 +367,7 @@ def test_early_stop(make_dataset, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_minutes_become_steps_that_are_stored(make_dataset) -> None:
     heard: list[dict] = []
-    result = run(make_dataset(), steps=None, minutes=0.1, val_every=1000, on_event=heard.append)
+    result = run(make_dataset(), steps=None, minutes=0.03, val_every=1000, on_event=heard.append)
     assert result.reason == "minutes"
     steps = start_of(heard)["steps"]
     assert 1 <= result.steps <= steps

@@ -194,7 +194,7 @@ def test_a_short_loop(
     person.paint_slice(6)
     qtbot.wait(300)
     assert train.form.start.currentText() == "this project’s model, v1"
-    again = person.click_train(6)
+    again = person.click_train(ONE_STEP)
     assert again.before == "v1"
     assert again.outcome == "too_little"
     verdict = person.sections.verdict
