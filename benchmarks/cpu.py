@@ -41,7 +41,7 @@ MEMORY_PROBE = "--measure-memory"
 
 def build_dynunet(channels_last: bool) -> nn.Module:
     """nnU-Net's 2D network, in one of two memory layouts."""
-    network = DynUNet(
+    network: Any = DynUNet(  # its type knows no memory format
         spatial_dims=2,
         in_channels=CHANNELS,
         out_channels=CLASSES,
