@@ -12,12 +12,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
-import statistics
 import sys
-import time
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -25,69 +21,14 @@ import gpu_candidates as candidates
 import mamba_extension
 import torch
 from gpu_floor import measure_floor
+from gpu_measure import INPUT_SETS, Clock, Run, as_graphs, measure
+from gpu_report import environment, markdown
 from torch import Tensor, nn
 from torch.nn import functional
 
 from napari_swin_umamba.network import build_network
+from napari_swin_umamba.network.gpu.replay import Replay
 from napari_swin_umamba.network.selective_scan import check_backend, triton_tuning
-
-INPUT_SETS = 3
-WARM_UP = 3
-LONGEST_S = 20.0
-"""Seconds after which a row of the table stops repeating."""
-
-Run = Callable[[int], Any]
-
-
-class Clock:
-    """Says when the time for the whole benchmark is over."""
-
-    def __init__(self, minutes: float) -> None:
-        self.end = time.monotonic() + 60 * minutes
-
-    @property
-    def over(self) -> bool:
-        """Whether no further row should begin."""
-        return time.monotonic() > self.end
-
-
-def measure(runs: dict[str, Run], repeats: int) -> dict[str, dict[str, Any]]:
-    """Milliseconds and peak memory of each candidate; what fails says why.
-
-    A run takes the number of the set of inputs that it is to work on.
-    """
-    rows: dict[str, dict[str, Any]] = {}
-    ready: dict[str, Run] = {}
-    for name, run in runs.items():
-        torch.cuda.empty_cache()
-        before = torch.cuda.memory_allocated()
-        torch.cuda.reset_peak_memory_stats()
-        try:
-            for turn in range(WARM_UP):
-                run(turn % INPUT_SETS)
-            torch.cuda.synchronize()
-        except Exception as error:  # noqa: BLE001 - one candidate must not end the benchmark
-            words = str(error).splitlines() or [""]
-            rows[name] = {"failed": f"{type(error).__name__}: {words[0][:200]}"}
-            continue
-        peak = torch.cuda.max_memory_allocated()
-        rows[name] = {"peak_gb": peak / 1e9, "working_gb": (peak - before) / 1e9, "ms": []}
-        ready[name] = run
-    start = time.monotonic()
-    for turn in range(repeats):
-        for name, run in ready.items():
-            first, last = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-            first.record()
-            run(turn % INPUT_SETS)
-            last.record()
-            last.synchronize()
-            rows[name]["ms"].append(first.elapsed_time(last))
-        if time.monotonic() - start > LONGEST_S:
-            break
-    for row in rows.values():
-        if row.get("ms"):
-            row.update(median_ms=statistics.median(row["ms"]), min_ms=min(row["ms"]))
-    return rows
 
 
 def scan_rows(batch: int, size: int, channels: int, extension: Any, repeats: int) -> dict[str, Any]:
@@ -101,8 +42,13 @@ def scan_rows(batch: int, size: int, channels: int, extension: Any, repeats: int
     training: dict[str, Run] = {}
     for name, (prepare, function) in candidates.scan_candidates(extension).items():
         own = [prepare(inputs) for inputs in sets]
-        forward[name] = _scan_forward(function, own)
-        training[name] = _scan_training(function, own, grad_y)
+        runs = _scan_forward(function, own), _scan_training(function, own, grad_y)
+        if name == "torch":
+            if batch > 1 or channels > min(candidates.STAGES):
+                continue  # slow enough once
+            forward[name], training[name] = runs
+        else:
+            forward[name], training[name] = (as_graphs(run) for run in runs)
     return {"forward": measure(forward, repeats), "training": measure(training, repeats)}
 
 
@@ -126,36 +72,46 @@ def _scan_training(
     return run
 
 
-def networks(extension: Any) -> dict[str, Callable[[], nn.Module]]:
-    """Builders of the networks, on the GPU, weights in float32."""
+def networks(extension: Any, every: bool) -> dict[str, Callable[[], nn.Module]]:
+    """Builders of the networks, weights in float32; not ``every``: only of Swin-UMamba†."""
 
     def official() -> nn.Module:
         network = build_network("swin-umamba-d", 3, 3)
         return candidates.arrange_officially(network, extension)
 
     builders: dict[str, Callable[[], nn.Module]] = {
-        "Swin-UMamba†": lambda: build_network("swin-umamba-d", 3, 3),
-        "Swin-UMamba": lambda: build_network("swin-umamba", 3, 3),
-        "DynUNet": candidates.build_dynunet,
+        "Swin-UMamba†": lambda: build_network("swin-umamba-d", 3, 3)
     }
+    if every:
+        builders["Swin-UMamba"] = lambda: build_network("swin-umamba", 3, 3)
+        builders["DynUNet"] = candidates.build_dynunet
     if extension is not None:
         builders["Swin-UMamba†, official arrangement"] = official
     return builders
 
 
-def network_rows(batch: int, size: int, extension: Any, repeats: int) -> dict[str, Any]:
-    """Images of ``size`` x ``size`` through each network under bfloat16 autocast."""
+def network_rows(
+    batch: int, size: int, extension: Any, repeats: int, every: bool = False
+) -> dict[str, Any]:
+    """Images of ``size`` x ``size`` through each network under bfloat16 autocast.
+
+    Inference kernel by kernel, and replayed as one graph, as the engine does it on GPUs.
+    """
     images = [torch.randn(batch, 3, size, size, device="cuda") for _ in range(INPUT_SETS)]
     images = [x.to(memory_format=torch.channels_last) for x in images]
     target = torch.randint(3, (batch, size, size), device="cuda")
     result: dict[str, Any] = {}
     for kind in ("forward", "training"):
         runs: dict[str, Run] = {}
-        for name, builder in networks(extension).items():
+        for name, builder in networks(extension, every).items():
             network = builder().cuda().train(kind == "training")
             if name == "DynUNet":
                 network = network.to(memory_format=torch.channels_last)
-            runs[name] = (_training if kind == "training" else _forward)(network, images, target)
+            if kind == "training":
+                runs[name] = _training(network, images, target)
+            else:
+                runs[name] = _forward(network, images)
+                runs[f"{name}, replayed"] = _forward(network, images, Replay())
         result[kind] = measure(runs, repeats)
         del runs
         torch.cuda.empty_cache()
@@ -165,10 +121,10 @@ def network_rows(batch: int, size: int, extension: Any, repeats: int) -> dict[st
     return result
 
 
-def _forward(network: nn.Module, images: list[Tensor], target: Tensor) -> Run:
+def _forward(network: nn.Module, images: list[Tensor], replay: Replay | None = None) -> Run:
     def run(i: int) -> None:
         with torch.inference_mode(), torch.autocast("cuda", dtype=torch.bfloat16):
-            network(images[i])
+            network(images[i]) if replay is None else replay(network, images[i])
 
     return run
 
@@ -186,40 +142,6 @@ def _training(network: nn.Module, images: list[Tensor], target: Tensor) -> Run:
     return run
 
 
-def environment() -> dict[str, str]:
-    """Machine and versions."""
-    found = {
-        "gpu": torch.cuda.get_device_name(),
-        "cuda": str(torch.version.cuda),
-        "python": platform.python_version(),
-        "command": " ".join(["python", *sys.argv]),
-    }
-    for package in ("torch", "triton", "monai", "mamba-ssm"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "not installed"
-    return found
-
-
-def markdown(report: dict[str, Any]) -> str:
-    """All figures as one table."""
-    lines = [", ".join(f"{k} {v}" for k, v in report["environment"].items()), ""]
-    lines += [f"{k}: {v}" for k, v in report["notes"].items()]
-    lines += ["", "| what | candidate | median ms | min ms | images/s | working GB | peak GB |"]
-    lines += ["|---|---|---|---|---|---|---|"]
-    for what, rows in report["rows"].items():
-        for name, row in rows.items():
-            if "failed" in row:
-                lines.append(f"| {what} | {name} | {row['failed']} | | | | |")
-                continue
-            rate = f"{row['images_per_s']:.1f}" if "images_per_s" in row else ""
-            figures = f"{row['median_ms']:.3f} | {row['min_ms']:.3f} | {rate}"
-            memory = f"{row['working_gb']:.3f} | {row['peak_gb']:.3f}"
-            lines.append(f"| {what} | {name} | {figures} | {memory} |")
-    return "\n".join(lines) + "\n"
-
-
 def main() -> None:
     """Run all benchmarks; what was measured is written after every row."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -229,6 +151,7 @@ def main() -> None:
     parser.add_argument("--settings", type=Path, help="what gpu_settings.py wrote: use its winner")
     parser.add_argument("--sizes", type=int, nargs="+", default=[512, 256, 1024])
     parser.add_argument("--batches", type=int, nargs="+", default=[8, 1, 32])
+    parser.add_argument("--only", choices=["scans", "networks"], help="leave out the others")
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--minutes", type=float, default=8.0)
     options = parser.parse_args()
@@ -266,31 +189,26 @@ def main() -> None:
         options.json.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
         options.markdown.write_text(markdown(report))
 
-    check = check_backend("triton", torch.device("cuda"))
+    check = check_backend("triton", torch.device("cuda"), small=True)
     notes["self-check"] = f"{check.forward_error:.1e} forward, {check.gradient_error:.1e} gradients"
     try:
         report["floor"] = measure_floor(batch=8, size=512)
         notes["floor, Swin-UMamba† 512 x 512, batch 8"] = json.dumps(report["floor"])
     except Exception as error:  # noqa: BLE001 - the other rows are still wanted
         notes["failed: floor"] = f"{type(error).__name__}: {str(error)[:200]}"
-    # The stated targets first: the time may not suffice for everything.
-    keep(
-        "† 512 x 512, batch 8",
-        lambda: network_rows(8, 512, extension, options.repeats),
-    )
-    for channels in candidates.STAGES:
-        for batch in options.batches:
+    # In order of value: the time may not suffice for everything.
+    for batch in options.batches:
+        for size in options.sizes if options.only != "scans" else []:
+            every = (size, batch) == (512, 8)
+            keep(
+                f"† {size} x {size}, batch {batch}",
+                lambda s=size, b=batch, e=every: network_rows(b, s, extension, options.repeats, e),
+            )
+        for channels in candidates.STAGES if options.only != "networks" else []:
             keep(
                 f"scan of {channels} channels, 512 x 512, batch {batch}",
                 lambda c=channels, b=batch: scan_rows(b, 512, c, extension, options.repeats),
             )
-    for size in options.sizes:
-        for batch in options.batches:
-            if (size, batch) != (512, 8):
-                keep(
-                    f"† {size} x {size}, batch {batch}",
-                    lambda s=size, b=batch: network_rows(b, s, extension, options.repeats),
-                )
     print(options.markdown.read_text())
 
 

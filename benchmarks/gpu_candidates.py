@@ -29,6 +29,24 @@ def scan_inputs(batch: int, side: int, channels: int, dtype: torch.dtype) -> lis
     return [u, x_dbl, *weights, block.Ds.detach().view(4, channels)]
 
 
+def scan_runs(batch: int, channels: int) -> dict[str, Callable[[], tuple[Tensor, ...]]]:
+    """Forward, which returns y, and forward with backward, which returns the gradients."""
+    side = 512 // STAGES[channels]
+    inputs = scan_inputs(batch, side, channels, torch.bfloat16)
+    leaves = [x.detach().requires_grad_() for x in inputs]
+    grad = torch.randn_like(inputs[0])
+
+    def forward() -> tuple[Tensor, ...]:
+        with torch.no_grad():
+            return (selective_scan_2d(*inputs, backend="triton"),)
+
+    def training() -> tuple[Tensor, ...]:
+        y = selective_scan_2d(*leaves, backend="triton")
+        return torch.autograd.grad(y, leaves, grad.to(y.dtype))
+
+    return {"forward": forward, "training": training}
+
+
 def official_inputs(inputs: list[Tensor]) -> list[Tensor]:
     """Lay a scan's inputs out as the official network has them before it copies the map.
 

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_swin_umamba.network.linear import linear
+from napari_swin_umamba.network.norms import layer_norm
 from napari_swin_umamba.network.ss2d import SS2D
 
 
@@ -44,7 +45,7 @@ class VSSBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map features ``(B, H, W, C)`` to features of the same shape."""
-        branch: Tensor = self.drop_path(self.self_attention(self.ln_1(x)))
+        branch: Tensor = self.drop_path(self.self_attention(layer_norm(self.ln_1, x)))
         return x + branch
 
 
@@ -72,8 +73,8 @@ class PatchEmbed(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Embed an image ``(B, C, H, W)``."""
-        embedded: Tensor = self.norm(self.proj(x).permute(0, 2, 3, 1))
-        return embedded
+        # The first stage adds to this map: it keeps more than products would read of it.
+        return layer_norm(self.norm, self.proj(x).permute(0, 2, 3, 1), self.norm.weight.dtype)
 
 
 class PatchMerging(nn.Module):
@@ -90,7 +91,7 @@ class PatchMerging(nn.Module):
         x = x.view(batch, height // 2, 2, width // 2, 2, channels)
         # Upstream's order of the four neighbours: the column moves slowest.
         x = x.permute(0, 1, 3, 4, 2, 5).reshape(batch, height // 2, width // 2, 4 * channels)
-        return linear(self.norm(x), self.reduction.weight)
+        return linear(layer_norm(self.norm, x), self.reduction.weight)
 
 
 class PatchExpand(nn.Module):
@@ -116,11 +117,11 @@ class PatchExpand(nn.Module):
         """Expand features ``(B, H, W, C)``."""
         batch, height, width, _ = x.shape
         s = self.scale
-        x = self.subpixels(x).view(batch, height, width, s, s, -1)
+        x = layer_norm(self.norm, self.subpixels(x)).view(batch, height, width, s, s, -1)
         return x.transpose(2, 3).reshape(batch, height * s, width * s, -1)
 
     def subpixels(self, x: Tensor) -> Tensor:
-        """Compute the fine pixels of each coarse one, not yet in their places.
+        """Compute the fine pixels of each coarse one, neither in their places nor normalised.
 
         Returns
         -------
@@ -128,9 +129,8 @@ class PatchExpand(nn.Module):
             The s x s fine pixels of a coarse pixel lie one after another, row by row.
         """
         batch, height, width, _ = x.shape
-        fine = linear(x, self.expand.weight).reshape(batch, height, width * self.scale**2, -1)
-        normed: Tensor = self.norm(fine)
-        return normed
+        fine = linear(x, self.expand.weight)
+        return fine.reshape(batch, height, width * self.scale**2, -1)
 
 
 def drop_path_rates(first: float, last: float, blocks: int) -> list[float]:

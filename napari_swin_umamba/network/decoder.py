@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from napari_swin_umamba.network.blocks import PatchExpand, VSSStage, drop_path_rates
 from napari_swin_umamba.network.encoder import DROP_PATH_RATE
 from napari_swin_umamba.network.linear import linear
+from napari_swin_umamba.network.norms import classify
 
 BLOCKS_PER_STAGE = 2
 _STRIP_PIXELS = 256
@@ -79,8 +80,7 @@ class VSSDecoder(nn.Module):
         head = cast("nn.Conv2d", self.seg_layers[-1])
         scale, classes = expand.scale, head.out_channels
         strips = [
-            linear(expand.subpixels(strip), head.weight.flatten(1), head.bias)
-            for strip in x.split(rows, dim=1)
+            classify(expand.norm, head, expand.subpixels(strip)) for strip in x.split(rows, dim=1)
         ]  # each (B, rows, W scale^2, classes)
         logits = torch.cat(strips, dim=1).view(batch, height, width, scale, scale, classes)
         logits = logits.permute(0, 5, 1, 3, 2, 4)

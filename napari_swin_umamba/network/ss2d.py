@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from napari_swin_umamba.network.linear import linear
+from napari_swin_umamba.network.norms import gated_norm
 from napari_swin_umamba.network.selective_scan import DIRECTIONS, selective_scan_2d
 
 STATE_SIZE = 16
@@ -80,5 +81,5 @@ class SS2D(nn.Module):
             self.Ds.view(DIRECTIONS, self.inner),
             out_dtype=self.out_norm.weight.dtype,
         )
-        y = self.out_norm(y) * functional.silu(z)
+        y = gated_norm(self.out_norm, y, z)
         return linear(y, self.out_proj.weight)

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 
 from napari_swin_umamba.errors import InputError
+from napari_swin_umamba.network.gpu.replay import Replay
 from napari_swin_umamba.plan import PATCH_MULTIPLE
 from napari_swin_umamba.segmentation.precision import check_precision, has_bf16
 
@@ -51,6 +52,16 @@ class DeviceFit:
         """What was done about missing memory, one sentence each, for people."""
         self._pixels = _CPU_PIXELS if device.type == "cpu" else _GPU_PIXELS
         self._largest_tile: tuple[int, int] | None = None
+        self._replay = Replay()
+
+    def run(
+        self, network: torch.nn.Module, tiles: torch.Tensor
+    ) -> torch.Tensor | list[torch.Tensor]:
+        """Return the network's output for tiles ``(B, C, h, w)`` that lie on the device.
+
+        On GPUs a pass that comes again and again is recorded and replayed as a whole.
+        """
+        return self._replay(network, tiles)
 
     def autocast(self) -> AbstractContextManager[object]:
         """Let the network compute in the precision, within this context."""
@@ -121,6 +132,7 @@ class DeviceFit:
         _logger.warning("%s", step)
 
     def _free(self) -> None:
+        self._replay.forget()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
 

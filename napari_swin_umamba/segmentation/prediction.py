@@ -343,7 +343,7 @@ class _TileRunner:
         total: torch.Tensor | None = None
         for dims in self._mirrors:
             stop_if(self._should_stop)
-            output = self._network(torch.flip(tiles, dims) if dims else tiles)
+            output = self._fit.run(self._network, torch.flip(tiles, dims) if dims else tiles)
             logits = output[0] if isinstance(output, list | tuple) else output
             logits = torch.flip(logits, dims).float() if dims else logits.float()
             total = logits if total is None else total + logits

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 ROOT = Path(__file__).parents[2]
-CASES = Path(__file__).with_name("triton_cases.py")
+CASES = [Path(__file__).with_name(name) for name in ("triton_cases.py", "triton_norm_cases.py")]
 
 pytestmark = [
     pytest.mark.skipif(
@@ -41,16 +41,16 @@ def run(command: list[str], interpret: bool) -> str:
     return result.stdout
 
 
-def run_cases(interpret: bool, which: str = "") -> str:
+def run_cases(cases: Path, interpret: bool) -> str:
     # Numpy, which interprets the kernels, warns of the overflows that masks hide.
-    options = ["-W", "ignore::RuntimeWarning", "-W", "ignore::UserWarning", "-k", which]
-    return run(["-m", "pytest", "-q", "-p", "no:cacheprovider", *options, str(CASES)], interpret)
+    options = ["-W", "ignore::RuntimeWarning", "-W", "ignore::UserWarning"]
+    return run(["-m", "pytest", "-q", "-p", "no:cacheprovider", *options, str(cases)], interpret)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("which", ["not strips", "strips"])
-def test_interpreted_kernels_are_right(which: str) -> None:
-    assert " passed" in run_cases(interpret=True, which=which)
+@pytest.mark.parametrize("cases", CASES, ids=lambda path: path.stem)
+def test_interpreted_kernels_are_right(cases: Path) -> None:
+    assert " passed" in run_cases(cases, interpret=True)
 
 
 def test_interpreted_kernels_are_right_at_one_size() -> None:
@@ -68,12 +68,12 @@ def test_interpreted_kernels_are_right_at_one_size() -> None:
 def test_kernels_compile_for_gpus_that_are_not_there(target: str) -> None:
     out = run(["-W", "ignore", str(Path(__file__).with_name("triton_compile.py")), target], False)
 
-    present = ["summary", "adjoint", "carry", "scan", "backward"]
-    strips = ["strip_summary", "strip_adjoint", "strip_scan", "strip_walk", "uneven_strip_walk"]
-    assert out.split() == present + strips
+    scan = ["summary", "adjoint", "carry", "scan", "uneven scan", "walk", "uneven walk"]
+    assert out.splitlines() == [*scan, "norm", "gated norm", "classify"]
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_kernels_are_right_on_the_gpu() -> None:
-    assert " passed" in run_cases(interpret=False)
+@pytest.mark.parametrize("cases", CASES, ids=lambda path: path.stem)
+def test_kernels_are_right_on_the_gpu(cases: Path) -> None:
+    assert " passed" in run_cases(cases, interpret=False)

@@ -3,80 +3,82 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
+from napari_swin_umamba.network.gpu import norm_kernels
 from napari_swin_umamba.network.selective_scan import (
     triton_backward,
+    triton_borders,
     triton_forward,
-    triton_strips_backward,
-    triton_strips_forward,
 )
 
-FORWARD_TILE = {"BLOCK_D": 32, "BLOCK_N": 16}
-BACKWARD_TILE = {"N_HIGH": 4, "N_LOW": 4, "D_HIGH": 2, "D_LOW": 8}
-STRIP = {"SIZE": 16, "STEPS": 4, "BLOCK_D": 64, "WIDE": False}
+STRIP = {"SIZE": 16, "STEPS": 4, "BLOCK_D": 64, "WIDE": False, "EVEN": True}
+FORWARD = {**STRIP, "PAIRED": True}
+ROWS = {"BLOCK_R": 32, "C": 128}
 KERNELS = {
     "summary": (
-        triton_forward.summary_kernel,
-        {"PROJECT": True, "ADJOINT": False, "BLOCK_R": 8, **FORWARD_TILE},
+        triton_borders.summary_kernel,
+        {"PROJECT": True, "RANK": 6, "ADJOINT": False, **FORWARD},
     ),
     "adjoint": (
-        triton_forward.summary_kernel,
-        {"PROJECT": False, "ADJOINT": True, "BLOCK_R": 8, **FORWARD_TILE},
+        triton_borders.summary_kernel,
+        {"PROJECT": False, "RANK": 0, "ADJOINT": True, **FORWARD, "EVEN": False, "WIDE": True},
     ),
-    "carry": (triton_forward.carry_kernel, {"ADJOINT": False, **FORWARD_TILE}),
+    "carry": (triton_borders.carry_kernel, {"ADJOINT": False, "BLOCK_D": 32, "BLOCK_N": 16}),
     "scan": (
         triton_forward.scan_kernel,
-        {"PROJECT": True, "FROM_ZERO": False, "BLOCK_R": 8, **FORWARD_TILE},
+        {"PROJECT": True, "RANK": 6, "FROM_ZERO": False, **FORWARD},
     ),
-    "backward": (triton_backward.backward_kernel, {"FROM_ZERO": False, **BACKWARD_TILE}),
-    "strip_summary": (
-        triton_strips_forward.strip_summary_kernel,
-        {"PROJECT": True, "ADJOINT": False, "EVEN": True, **STRIP},
+    "uneven scan": (
+        triton_forward.scan_kernel,
+        {
+            "PROJECT": True,
+            "RANK": 3,
+            "FROM_ZERO": True,
+            **FORWARD,
+            "EVEN": False,
+            "PAIRED": False,
+        },
     ),
-    "strip_adjoint": (
-        triton_strips_forward.strip_summary_kernel,
-        {"PROJECT": False, "ADJOINT": True, "EVEN": False, **STRIP},
+    "walk": (triton_backward.backward_kernel, {"FROM_ZERO": False, **STRIP}),
+    "uneven walk": (
+        triton_backward.backward_kernel,
+        {"FROM_ZERO": False, **STRIP, "EVEN": False, "WIDE": True},
     ),
-    "strip_scan": (
-        triton_strips_forward.strip_scan_kernel,
-        {"PROJECT": True, "FROM_ZERO": False, "EVEN": True, **STRIP},
-    ),
-    "strip_walk": (
-        triton_strips_backward.strip_kernel,
-        {"FROM_ZERO": False, "EVEN": True, **STRIP},
-    ),
-    "uneven_strip_walk": (
-        triton_strips_backward.strip_kernel,
-        {"FROM_ZERO": False, "EVEN": False, **STRIP, "WIDE": True},
-    ),
+    "norm": (norm_kernels.norm_kernel, ROWS),
+    "gated norm": (norm_kernels.gated_norm_kernel, ROWS),
+    "classify": (norm_kernels.classify_kernel, ROWS),
 }
 HALF = ("u", "x")
 NUMBERS = (
-    *("batch", "height", "width", "channels", "rank", "size", "chunks", "length", "unit"),
-    *("groups", "blocks_per_group", "blocks", "items"),
+    *("batch", "height", "width", "channels", "columns", "rank", "size", "chunks", "length"),
+    *("blocks", "items", "rows", "classes"),
 )
 
 
-ALWAYS_LARGER = ("length",)
-"""Numbers that are never 1. Triton makes any other that is 1 a constant of the kernel."""
+def compile_for(
+    kernel: triton.JITFunction, constants: dict[str, Any], target: GPUTarget, ones: bool
+) -> None:
+    """Compile with maps in bfloat16, the rest in float32.
 
-
-def compile_for(kernel, constants: dict, target: GPUTarget, ones: bool) -> None:
-    """Compile with maps in bfloat16, the rest in float32; with ``ones`` all numbers are 1."""
+    With ``ones``, numbers are 1: Triton makes those constants, unless it is told not to.
+    """
     signature, values = {}, {}
     for place, name in enumerate(kernel.arg_names):
         if name in constants:
             signature[name] = "constexpr"
             values[(place,)] = constants[name]
-        elif ones and name in NUMBERS and name not in (*ALWAYS_LARGER, "unit"):
+        elif ones and name in NUMBERS and name not in kernel.do_not_specialize:
             signature[name] = "constexpr"
             values[(place,)] = 1
         elif name in NUMBERS:
             signature[name] = "i32"
+        elif name == "epsilon":
+            signature[name] = "fp32"
         else:
             signature[name] = "*bf16" if name in HALF else "*fp32"
     source = ASTSource(kernel, signature, values)

@@ -12,7 +12,6 @@ from napari_swin_umamba.network.selective_scan import triton_tuning as tuning
 from napari_swin_umamba.network.selective_scan.reference import Gradients
 from napari_swin_umamba.network.selective_scan.traversal import DIRECTIONS
 from napari_swin_umamba.network.selective_scan.triton_launch import Scan
-from napari_swin_umamba.network.selective_scan.triton_walks import walk_in_strips, walk_step_by_step
 
 
 def forward(
@@ -36,19 +35,18 @@ def forward(
     scan = Scan(u, x_dbl, dt_weight, A, keep_states)
     if u.numel() == 0:
         return torch.zeros_like(u, dtype=out_dtype), scan.new_states(None if keep_states else 0)
-    project = scan.rank <= tuning.PROJECT_UP_TO_RANK
+    x = x_dbl.float()
     weight = dt_weight.transpose(1, 2).contiguous()  # (4, R, D)
-    dt = u if project else scan.time_steps(x_dbl, dt_weight, dt_bias)  # not read if projected
+    # Not read where the kernels compute it.
+    dt = u if scan.project else scan.time_steps(x_dbl, dt_weight, dt_bias)
     rates = scan.rates(A)
     states = scan.new_states()
     with scan.device:
         if scan.plan.chunks > 1:
-            scan.summarise(u, x_dbl, weight, dt_bias, dt, rates, states, project, adjoint=False)
+            scan.summarise(u, x, weight, dt_bias, dt, rates, states, adjoint=False)
         elif keep_states:
             states.zero_()
-        y = scan.scan_chunks(
-            u, x_dbl, weight, dt_bias, dt, rates, D.sum(0), states, project, keep_states
-        )
+        y = scan.scan_chunks(u, x, weight, dt_bias, dt, rates, D.sum(0), states)
     total = torch.empty_like(u, dtype=out_dtype)
     torch.add(y[0], y[1], out=total)
     return total, states if keep_states else scan.new_states(0)
@@ -73,17 +71,16 @@ def backward(
     dt = scan.time_steps(x_dbl, dt_weight, dt_bias)  # (B, L, 4, D); the kernel leaves gradients
     rates = scan.rates(A)
     carries = scan.new_states()
-    walk = walk_in_strips if tuning.WALK_IN_STRIPS else walk_step_by_step
     with scan.device:
         if scan.plan.chunks > 1:
-            scan.summarise(grad_y, x_dbl, dt, dt, dt, rates, carries, project=False, adjoint=True)
-        g_u, g_bc, g_skip = walk(scan, grad_y, x_dbl, dt, rates, D.sum(0), states, carries)
+            scan.summarise(grad_y, x_dbl.float(), dt, dt, dt, rates, carries, adjoint=True)
+        g_u, g_bc, g_skip = scan.walk_back(grad_y, x_dbl, dt, rates, D.sum(0), states, carries)
     g_dt = dt.flatten(0, 1).transpose(0, 1)  # (4, B L, D)
     low = x_dbl.view(-1, DIRECTIONS, scan.columns)[..., : scan.rank].transpose(0, 1).float()
     g_low = torch.bmm(g_dt, dt_weight).transpose(0, 1)  # (B L, 4, R)
     g_x = torch.cat([g_low, g_bc.sum(0).flatten(0, 1)], dim=-1)
     return (
-        g_u.to(u.dtype),
+        torch.add(g_u[0], g_u[1]).to(u.dtype),
         g_x.view(x_dbl.shape).to(x_dbl.dtype),
         _sum_products(g_dt, low),
         g_dt.sum(1),

@@ -1,115 +1,40 @@
-"""Backward scan on GPUs; names as in :mod:`.triton_forward`, ``g_*`` is the gradient of ``*``.
+"""Backward scan on GPUs; names as in :mod:`.triton_common`, ``g_*`` is the gradient of ``*``.
 
-The forward pass keeps the states before each chunk. A program runs a chunk again from there and
-notes every fourth state in scratch memory of its own, small enough for the cache; then it walks
-back, four steps at a time, whose states and decays it holds in registers. How the gradient of the
-state enters a chunk is found as in the forward pass: by summaries, carried over the chunks.
+A program takes a chunk in both directions of a pair of traversals at once: tiles are ``(2, D)``,
+the lower half of a warp walks one way, the upper half the other. All strips of a chunk are run from
+the first to the last, and the states before each are noted in scratch memory. Then they are run
+again and walked back, from the last to the first, one state after another: its states and decays
+within a strip are in registers. The gradient of each state, on its way from strip to strip, waits
+in scratch memory.
 
+So a thread holds whole channels: sums over states need no exchange between threads, softplus is
+computed once per channel and step, and only the sums over channels, for B and C, are exchanged.
 Nothing is added up atomically, so results do not change between runs.
 
-Tiles are ``(N / 4, D / 8, 4, 8)``: the 32 threads of a warp lie over 4 states and 8 channels.
-``unit`` is 1, which Triton is not told: knowing that channels are neighbours, it would lay the
-tiles out otherwise.
+SIZE is ``size``, which is passed as a number too, to keep loops over states from being unrolled.
 """
 
 import triton
 import triton.language as tl
 
-from napari_swin_umamba.network.selective_scan.triton_forward import advance, pixel_at, softplus
+from napari_swin_umamba.network.selective_scan.triton_common import (
+    add_directions,
+    advance,
+    chunk_ends,
+    read,
+    sigmoid,
+    time_step_at,
+    write,
+)
 
-_LOG2E = tl.constexpr(1.4426950408889634)
 _LN2 = tl.constexpr(0.6931471805599453)
 
 
-@triton.jit
-def sum_states(tile):
-    """Sum a tile over its states: ``(1, D / 8, 1, 8)``."""
-    return tl.sum(tl.sum(tile, axis=0, keep_dims=True), axis=2, keep_dims=True)
-
-
-@triton.jit
-def sum_channels(tile):
-    """Sum a tile over its channels: ``(N / 4, 1, 4, 1)``."""
-    return tl.sum(tl.sum(tile, axis=1, keep_dims=True), axis=3, keep_dims=True)
-
-
-@triton.jit
-def run_step(h, u, x, dt, place, k, valid, rate, n, d, channels, columns, rank, size):
-    """Take one step; return the state, its decay, delta, dt, u and B. Not valid: stand still."""
-    row = place * 4 + k
-    mask_d = d < tl.where(valid, channels, 0)
-    before = tl.load(dt + row * channels + d, mask=mask_d, other=0.0)
-    delta = tl.where(mask_d, softplus(before), 0.0)
-    value = tl.load(u + place * channels + d, mask=mask_d, other=0.0).to(tl.float32)
-    b = tl.load(x + row * columns + rank + n, mask=n < tl.where(valid, size, 0), other=0.0).to(
-        tl.float32
-    )
-    decay = tl.exp2(delta * rate)
-    return decay * h + (delta * value) * b, decay, delta, before, value, b
-
-
-@triton.jit
-def walk_back(
-    g_h,
-    g_rate,
-    g_skip,
-    h_before,
-    h,
-    decay,
-    delta,
-    before,
-    value,
-    b,
-    rate,
-    through,
-    g_y,
-    x,
-    g_u,
-    g_dt,
-    g_bc,
-    place,
-    k,
-    valid,
-    n,
-    d,
-    channels,
-    columns,
-    rank,
-    size,
-    add_u,
-    add_bc,
-):
-    """Take one step back: write the gradients of u, dt, B and C at its pixel, return the others."""
-    row = place * 4 + k
-    in_d = tl.where(valid, channels, 0)
-    in_n = tl.where(valid, size, 0)
-    mask_d = d < in_d
-    mask_n = n < in_n
-    gy = tl.load(g_y + place * channels + d, mask=mask_d, other=0.0).to(tl.float32)
-    c = tl.load(x + row * columns + rank + size + n, mask=mask_n, other=0.0).to(tl.float32)
-    g_h = g_h + gy * c
-    g_c = sum_channels(gy * h)
-    g_b = sum_channels(g_h * (delta * value))
-    g_drive = sum_states(g_h * b)
-    g_h = g_h * decay
-    g_exponent = g_h * h_before  # gradient of delta A
-    g_delta = sum_states(g_exponent * rate) * _LN2 + g_drive * value
-    z = tl.exp2(-tl.abs(before) * _LOG2E)
-    sigmoid = tl.where(before >= 0.0, 1.0, z) / (1.0 + z)
-    at = place * channels + d
-    own = g_drive * delta + through * gy
-    own += tl.load(g_u + at, mask=d < tl.where(add_u, in_d, 0), other=0.0)
-    tl.store(g_u + at, own, mask=mask_d)
-    tl.store(g_dt + row * channels + d, g_delta * sigmoid, mask=mask_d)
-    at_b = row * 2 * size + n
-    g_b += tl.load(g_bc + at_b, mask=n < tl.where(add_bc, in_n, 0), other=0.0)
-    g_c += tl.load(g_bc + at_b + size, mask=n < tl.where(add_bc, in_n, 0), other=0.0)
-    tl.store(g_bc + at_b, g_b, mask=mask_n)
-    tl.store(g_bc + at_b + size, g_c, mask=mask_n)
-    return g_h, g_rate + g_exponent * delta, g_skip + gy * value
-
-
-@triton.jit(do_not_specialize=["unit"])
+@triton.jit(
+    do_not_specialize=[
+        *("batch", "height", "width", "rank", "size", "chunks", "length", "blocks", "items")
+    ]
+)
 def backward_kernel(
     g_y,
     u,
@@ -131,17 +56,16 @@ def backward_kernel(
     size,
     chunks,
     length,
-    unit,
-    groups,
-    blocks_per_group,
+    blocks,
     items,
     FROM_ZERO: tl.constexpr,
-    N_HIGH: tl.constexpr,
-    N_LOW: tl.constexpr,
-    D_HIGH: tl.constexpr,
-    D_LOW: tl.constexpr,
+    EVEN: tl.constexpr,
+    WIDE: tl.constexpr,
+    SIZE: tl.constexpr,
+    STEPS: tl.constexpr,
+    BLOCK_D: tl.constexpr,
 ):
-    """Gradients of chunks, one after another: an item is a chunk of a pair and group of channels.
+    """Gradients of chunks, one after another: an item is a chunk of a pair and block of channels.
 
     Tensors:
 
@@ -159,111 +83,171 @@ def backward_kernel(
     g_u
         ``(2, B, L, D)``, float32, written.
     g_bc
-        ``(groups, B, L, 4, 2 N)``, written.
+        ``(blocks, B, L, 4, 2 N)``, written.
     g_skip
         ``(B, chunks, D)``, written.
     scratch
-        ``(programs, ceil(length / 4), N, D of a tile)``.
+        ``(programs, N, 2 + ceil(length / STEPS), 2, BLOCK_D)``: for each state its gradient, the
+        gradient of ``A log2(e)``, and the states before each strip.
     """
-    n = tl.arange(0, N_HIGH)[:, None, None, None] * N_LOW + tl.arange(0, N_LOW)[None, None, :, None]
-    own_d = (
-        tl.arange(0, D_HIGH)[None, :, None, None] * D_LOW + tl.arange(0, D_LOW)[None, None, None, :]
-    )
-    TILE: tl.constexpr = N_HIGH * N_LOW * D_HIGH * D_LOW
+    half = tl.arange(0, 2)[:, None]
+    own_d = tl.arange(0, BLOCK_D)[None, :]
+    TILE: tl.constexpr = 2 * BLOCK_D
     pixels = height * width
-    columns = rank + 2 * size
-    notes_per_chunk = (length + 3) // 4
-    notes = scratch + tl.program_id(0).to(tl.int64) * notes_per_chunk * TILE
-    notes = notes + n * (D_HIGH * D_LOW) + own_d * unit
+    columns = rank + 2 * SIZE
+    slots = (length + STEPS - 1) // STEPS + 2
+    own = scratch + tl.program_id(0).to(tl.int64) * slots * SIZE * TILE
+    own = own + (half * BLOCK_D + own_d)
 
     for item in range(tl.program_id(0), items, tl.num_programs(0)):
-        group = item % groups
-        chunk = (item // groups) % chunks
-        pair = (item // (groups * chunks)) % 2
-        sample = (item // (2 * groups * chunks)).to(tl.int64)
-        first = chunk * length
-        steps = tl.minimum(length, pixels - first)
-        subs = (steps + 3) // 4
-        g_u_pair = g_u + pair.to(tl.int64) * batch * pixels * channels
-        g_bc_group = g_bc + group.to(tl.int64) * batch * pixels * 8 * size
-        for block in range(blocks_per_group):
-            d = (group * blocks_per_group + block) * (D_HIGH * D_LOW) + own_d
-            mask_d = d < channels
-            mask = (n < size) & mask_d
-            skip_d = tl.load(skip + d, mask=d < tl.where(pair == 0, channels, 0), other=0.0)
-            for half in range(2):
-                k = pair + 2 * half
-                through = skip_d * (1 - half)
-                rate = tl.load(rates + (k * size + n) * channels + d * unit, mask=mask, other=0.0)
-                at = (((sample * 4 + k) * chunks + chunk) * size + n) * channels + d * unit
-                h = tl.zeros((N_HIGH, D_HIGH, N_LOW, D_LOW), tl.float32)
-                g_h = tl.zeros((N_HIGH, D_HIGH, N_LOW, D_LOW), tl.float32)
-                if not FROM_ZERO:
-                    h = tl.load(states + at, mask=mask, other=0.0)
-                    g_h = tl.load(carries + at, mask=mask, other=0.0)
-                base = sample * pixels
-                start = first + half * (steps - 1)
-                sign = 1 - 2 * half
-                stride = tl.where(pair == 1, width, 1) * sign
-                pixel = pixel_at(start, k, height, width)
-                for sub in range(subs):
-                    tl.store(notes + sub * TILE, h)
-                    for j in tl.static_range(4):
-                        valid = sub * 4 + j < steps
-                        h, _e, _d, _t, _u, _b = run_step(
-                            h, u, x, dt, base + pixel, k, valid, rate, n, d,
-                            channels, columns, rank, size,
-                        )  # fmt: skip
-                        pixel = advance(pixel, stride, pixels)
-                tl.debug_barrier()
+        block = item % blocks
+        chunk = (item // blocks) % chunks
+        pair = (item // (blocks * chunks)) % 2
+        sample = (item // (2 * blocks * chunks)).to(tl.int64)
+        steps, first_pixel, last_pixel, stride = chunk_ends(
+            chunk, length, half, pair, height, width, WIDE
+        )
+        strips = (steps + STEPS - 1) // STEPS
+        k = pair + 2 * half
+        d = block * BLOCK_D + own_d
+        mask_d = d < channels
+        u_at = u + sample * pixels * channels + d
+        g_y_at = g_y + sample * pixels * channels + d
+        g_u_at = g_u + (sample + pair * batch) * pixels * channels + d
+        dt_at = dt + sample * pixels * 4 * channels + d
+        x_at = x + sample * pixels * 4 * columns + rank
+        g_bc_at = g_bc + (sample + block * batch) * pixels * 8 * SIZE
+        through = read(skip + d, mask_d, EVEN) * tl.where(k == 0, 1.0, 0.0)
+        rate_at = rates + k * SIZE * channels + d
+        border = ((sample * 4 + k) * chunks + chunk) * SIZE * channels + d
 
-                g_rate = tl.zeros((N_HIGH, D_HIGH, N_LOW, D_LOW), tl.float32)
-                g_through = tl.zeros((1, D_HIGH, 1, D_LOW), tl.float32)
-                for back in range(subs):
-                    sub = subs - 1 - back
-                    h0 = tl.load(notes + sub * TILE)
-                    p0 = pixel_at(start + sign * 4 * sub, k, height, width)
-                    p1 = advance(p0, stride, pixels)
-                    p2 = advance(p1, stride, pixels)
-                    p3 = advance(p2, stride, pixels)
-                    v1 = sub * 4 + 1 < steps
-                    v2 = sub * 4 + 2 < steps
-                    v3 = sub * 4 + 3 < steps
-                    v0 = sub * 4 < steps
-                    h1, e0, d0, t0, u0, b0 = run_step(
-                        h0, u, x, dt, base + p0, k, v0, rate, n, d, channels, columns, rank, size
-                    )
-                    h2, e1, d1, t1, u1, b1 = run_step(
-                        h1, u, x, dt, base + p1, k, v1, rate, n, d, channels, columns, rank, size
-                    )
-                    h3, e2, d2, t2, u2, b2 = run_step(
-                        h2, u, x, dt, base + p2, k, v2, rate, n, d, channels, columns, rank, size
-                    )
-                    h4, e3, d3, t3, u3, b3 = run_step(
-                        h3, u, x, dt, base + p3, k, v3, rate, n, d, channels, columns, rank, size
-                    )
-                    g_h, g_rate, g_through = walk_back(
-                        g_h, g_rate, g_through, h3, h4, e3, d3, t3, u3, b3, rate, through,
-                        g_y, x, g_u_pair, dt, g_bc_group, base + p3, k, v3, n, d,
-                        channels, columns, rank, size, half == 1, block > 0,
-                    )  # fmt: skip
-                    g_h, g_rate, g_through = walk_back(
-                        g_h, g_rate, g_through, h2, h3, e2, d2, t2, u2, b2, rate, through,
-                        g_y, x, g_u_pair, dt, g_bc_group, base + p2, k, v2, n, d,
-                        channels, columns, rank, size, half == 1, block > 0,
-                    )  # fmt: skip
-                    g_h, g_rate, g_through = walk_back(
-                        g_h, g_rate, g_through, h1, h2, e1, d1, t1, u1, b1, rate, through,
-                        g_y, x, g_u_pair, dt, g_bc_group, base + p1, k, v1, n, d,
-                        channels, columns, rank, size, half == 1, block > 0,
-                    )  # fmt: skip
-                    g_h, g_rate, g_through = walk_back(
-                        g_h, g_rate, g_through, h0, h1, e0, d0, t0, u0, b0, rate, through,
-                        g_y, x, g_u_pair, dt, g_bc_group, base + p0, k, v0, n, d,
-                        channels, columns, rank, size, half == 1, block > 0,
-                    )  # fmt: skip
-                tl.store(carries + at, g_rate, mask=mask)
-                place = (sample * chunks + chunk) * channels + d
-                in_first = tl.where(pair + half == 0, channels, 0)
-                tl.store(g_skip + place, g_through, mask=d < in_first)
-                tl.debug_barrier()  # the next half and block read what this one stored
+        for n in range(size):
+            spot = own + n * slots * TILE
+            h = tl.zeros((2, BLOCK_D), tl.float32)
+            g_h = tl.zeros((2, BLOCK_D), tl.float32)
+            if not FROM_ZERO:
+                h = read(states + border + n * channels, mask_d, EVEN)
+                g_h = read(carries + border + n * channels, mask_d, EVEN)
+            tl.store(spot, g_h)
+            tl.store(spot + TILE, tl.zeros((2, BLOCK_D), tl.float32))
+            tl.store(spot + 2 * TILE, h)
+        tl.debug_barrier()
+
+        # Run the chunk; note the states before each strip.
+        pixel = first_pixel
+        for strip in range(strips - 1):  # in these, no step is missing
+            deltas = ()
+            drives = ()
+            rows = ()
+            for _j in tl.static_range(STEPS):
+                row = pixel * 4 + k
+                delta = time_step_at(dt_at + row * channels, mask_d, EVEN)
+                value = read(u_at + pixel * channels, mask_d, EVEN)
+                deltas = deltas + (delta,)
+                drives = drives + (delta * value,)
+                rows = rows + (x_at + row * columns,)
+                pixel = advance(pixel, stride, pixels)
+            for n in range(size):
+                spot = own + (n * slots + 2 + strip) * TILE
+                h = tl.load(spot)
+                rate = read(rate_at + n * channels, mask_d, EVEN)
+                for j in tl.static_range(STEPS):
+                    b = tl.load(rows[j] + n).to(tl.float32)
+                    h = tl.exp2(deltas[j] * rate) * h + drives[j] * b
+                tl.store(spot + TILE, h)
+            tl.debug_barrier()
+
+        # Walk back, strip by strip.
+        g_through = tl.zeros((2, BLOCK_D), tl.float32)
+        pixel = last_pixel
+        for back in range(strips):
+            strip = strips - 1 - back
+            places = ()
+            deltas = ()
+            drives = ()
+            g_ys = ()
+            rows = ()
+            g_rows = ()
+            g_drives = ()
+            g_deltas = ()
+            for j in tl.static_range(STEPS - 1, -1, -1):
+                there = strip * STEPS + j < steps
+                present = d < tl.where(there, channels, 0)
+                row = pixel * 4 + k
+                delta = time_step_at(dt_at + row * channels, present, EVEN)
+                value = read(u_at + pixel * channels, present, EVEN)
+                g_out = read(g_y_at + pixel * channels, present, EVEN)
+                g_through += g_out * value
+                places = (pixel,) + places
+                deltas = (delta,) + deltas
+                drives = (delta * value,) + drives
+                g_ys = (g_out,) + g_ys
+                rows = (x_at + row * columns,) + rows
+                g_rows = (g_bc_at + row * 2 * SIZE,) + g_rows
+                g_drives = (tl.zeros((2, BLOCK_D), tl.float32),) + g_drives
+                g_deltas = (tl.zeros((2, BLOCK_D), tl.float32),) + g_deltas
+                before = advance(pixel, -stride, pixels)
+                pixel = before if EVEN else tl.where(there, before, pixel)
+
+            noted = tl.load(own + (2 + strip) * TILE)
+            for n in range(size):
+                spot = own + n * slots * TILE
+                h = noted
+                # Of the next state already: it comes from far away.
+                ahead = tl.minimum(n + 1, size - 1)
+                noted = tl.load(own + (ahead * slots + 2 + strip) * TILE)
+                g_h = tl.load(spot)
+                g_rate = tl.load(spot + TILE)
+                rate = read(rate_at + n * channels, mask_d, EVEN)
+                hs = (h,)
+                decays = ()
+                bs = ()
+                cs = ()
+                for j in tl.static_range(STEPS):
+                    b = tl.load(rows[j] + n).to(tl.float32)
+                    c = tl.load(rows[j] + SIZE + n).to(tl.float32)
+                    decay = tl.exp2(deltas[j] * rate)
+                    h = decay * h + drives[j] * b
+                    hs = hs + (h,)
+                    decays = decays + (decay,)
+                    bs = bs + (b,)
+                    cs = cs + (c,)
+                new_g_drives = ()
+                new_g_deltas = ()
+                for j in tl.static_range(STEPS - 1, -1, -1):
+                    g_h = g_h + g_ys[j] * cs[j]
+                    g_c = tl.sum(g_ys[j] * hs[j + 1], axis=1, keep_dims=True)
+                    g_b = tl.sum(g_h * drives[j], axis=1, keep_dims=True)
+                    new_g_drives = (g_drives[j] + g_h * bs[j],) + new_g_drives
+                    g_h = g_h * decays[j]
+                    g_exponent = g_h * hs[j]
+                    new_g_deltas = (g_deltas[j] + g_exponent * rate,) + new_g_deltas
+                    g_rate += g_exponent * deltas[j]
+                    both = half < tl.where(strip * STEPS + j < steps, 2, 0)
+                    write(g_rows[j] + n, g_b, both, EVEN)
+                    write(g_rows[j] + SIZE + n, g_c, both, EVEN)
+                g_drives = new_g_drives
+                g_deltas = new_g_deltas
+                tl.store(spot, g_h)
+                tl.store(spot + TILE, g_rate)
+
+            for j in tl.static_range(STEPS - 1, -1, -1):
+                step = strip * STEPS + j
+                other = steps - 1 - step
+                inside = d < tl.where(step < steps, channels, 0)
+                to_dt = dt_at + (places[j] * 4 + k) * channels
+                slope = sigmoid(read(to_dt, inside, EVEN))
+                value = read(u_at + places[j] * channels, inside, EVEN)
+                g_delta = g_deltas[j] * _LN2 + g_drives[j] * value
+                g_own = g_drives[j] * deltas[j] + through * g_ys[j]
+                write(to_dt, g_delta * slope, inside, EVEN)
+                to_u = g_u_at + places[j] * channels
+                add_directions(to_u, g_own, inside, half, step, other, EVEN)
+            tl.debug_barrier()  # what waits in scratch memory may be read by another thread
+
+        for n in range(size):
+            g_rate = tl.load(own + (n * slots + 1) * TILE)
+            write(carries + border + n * channels, g_rate, mask_d, EVEN)
+        place = (sample * chunks + chunk) * channels + d + 0 * half
+        tl.store(g_skip + place, g_through, mask=mask_d & (k == 0))
+        tl.debug_barrier()  # the next item writes over the scratch memory

@@ -9,15 +9,9 @@ from torch import Tensor
 
 from napari_swin_umamba.network.selective_scan import triton_tuning as tuning
 from napari_swin_umamba.network.selective_scan.traversal import DIRECTIONS
-from napari_swin_umamba.network.selective_scan.triton_forward import (
-    carry_kernel,
-    scan_kernel,
-    summary_kernel,
-)
-from napari_swin_umamba.network.selective_scan.triton_strips_forward import (
-    strip_scan_kernel,
-    strip_summary_kernel,
-)
+from napari_swin_umamba.network.selective_scan.triton_backward import backward_kernel
+from napari_swin_umamba.network.selective_scan.triton_borders import carry_kernel, summary_kernel
+from napari_swin_umamba.network.selective_scan.triton_forward import scan_kernel
 
 _LOG2E = 1.4426950408889634
 
@@ -38,65 +32,52 @@ class Scan:
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """Numbers that all large kernels take, in their order."""
-        return (
-            self.height,
-            self.width,
-            self.channels,
-            self.rank,
-            self.size,
-            self.plan.chunks,
-            self.plan.length,
-        )
+        """Numbers that the forward kernels take, in their order."""
+        maps = (self.height, self.width, self.channels, self.columns)
+        return (*maps, self.plan.chunks, self.plan.length)
 
     @property
-    def forward_blocks(self) -> int:
-        """Blocks into which the forward kernels cut the channels."""
-        return -(-self.channels // tuning.FORWARD_CHANNELS)
-
-    @property
-    def forward_tile(self) -> dict[str, int]:
-        """Tile of the forward kernels."""
-        return {
-            "BLOCK_D": tuning.FORWARD_CHANNELS,
-            "BLOCK_N": triton.next_power_of_2(self.size),
-            "BLOCK_R": triton.next_power_of_2(min(self.rank, tuning.PROJECT_UP_TO_RANK)),
-        }
-
-    @property
-    def strip_channels(self) -> int:
-        """Channels of a block of the kernels that go in strips."""
+    def block_channels(self) -> int:
+        """Channels of a block."""
         enough: int = triton.next_power_of_2(self.channels)
-        return min(tuning.STRIP_CHANNELS, max(16, enough))
+        return min(tuning.CHANNELS, max(16, enough))
 
     @property
-    def strip_blocks(self) -> int:
-        """Blocks into which those kernels cut the channels."""
-        return -(-self.channels // self.strip_channels)
+    def blocks(self) -> int:
+        """Blocks into which the channels are cut."""
+        return -(-self.channels // self.block_channels)
 
-    def strips(self, steps: int, registers: int) -> dict[str, int]:
-        """Arguments of a kernel that goes in strips of so many steps."""
+    @property
+    def project(self) -> bool:
+        """Whether the forward kernels compute the time steps themselves."""
+        return self.rank <= tuning.PROJECT_UP_TO_RANK
+
+    def strips(self, steps: int, registers: int) -> dict[str, Any]:
+        """Arguments of a kernel that runs chunks in strips of so many steps."""
         length = self.plan.length
-        in_parts = self.channels % self.strip_channels or self.pixels % length
+        in_parts = self.channels % self.block_channels or self.pixels % length
         largest = self.pixels * DIRECTIONS * max(self.channels, self.columns)
-        arguments = {
+        arguments: dict[str, Any] = {
             "EVEN": not in_parts and length % (2 * steps) == 0,
             "WIDE": largest > tuning.LARGEST_OFFSET,
             "SIZE": self.size,
             "STEPS": steps,
-            "BLOCK_D": self.strip_channels,
+            "BLOCK_D": self.block_channels,
             "num_warps": 1,
         }
         if self.u.is_cuda and torch.version.hip is None:
             arguments["maxnreg"] = registers
         return arguments
 
-    def resident_programs(self, per_processor: int) -> int:
-        """Programs that are launched: each takes several items, and has scratch of its own."""
-        if not self.u.is_cuda:
-            return 3
-        processors: int = torch.cuda.get_device_properties(self.u.device).multi_processor_count
-        return processors * per_processor
+    def forward_strips(self, x: Tensor, project: bool) -> dict[str, Any]:
+        """Arguments of a kernel that holds states in registers; ``x`` as it reads it."""
+        even = self.rank % 2 == 0 and self.size % 2 == 0
+        return {
+            "PROJECT": project,
+            "RANK": self.rank if project else 0,
+            "PAIRED": even and x.data_ptr() % 8 == 0,
+            **self.strips(tuning.SCAN_STEPS, tuning.SCAN_REGISTERS),
+        }
 
     def new_states(self, elements: int | None = None) -> Tensor:
         """Uninitialised states of all chunk borders, or an empty tensor in their place."""
@@ -123,29 +104,31 @@ class Scan:
     def summarise(
         self,
         u: Tensor,
-        x_dbl: Tensor,
+        x: Tensor,
         weight: Tensor,
         bias: Tensor,
         dt: Tensor,
         rates: Tensor,
         states: Tensor,
-        project: bool,
         adjoint: bool,
     ) -> None:
         """Write the state, or its gradient, that enters each chunk into ``states``."""
         totals = states.new_empty(self.batch, DIRECTIONS, self.plan.chunks, self.channels)
-        tensors = (u, x_dbl, weight, bias, dt, rates, states, totals)
-        flags = {"PROJECT": project, "ADJOINT": adjoint}
-        if tuning.SCAN_IN_STRIPS:
-            strips = self.strips(tuning.SCAN_STRIP_STEPS, tuning.SCAN_REGISTERS)
-            grid = (self.batch * 2 * self.plan.chunks, self.strip_blocks)
-            strip_summary_kernel[grid](*tensors, *self.sizes, **flags, **strips)
-        else:
-            grid = (self.batch * DIRECTIONS * self.plan.chunks, self.forward_blocks)
-            summary_kernel[grid](
-                *tensors, *self.sizes, 1, **flags, **self.forward_tile, num_warps=1
-            )
-        carry_kernel[(self.batch * DIRECTIONS, self.forward_blocks)](
+        arguments = self.forward_strips(x, self.project and not adjoint)
+        summary_kernel[(self.batch * DIRECTIONS * self.plan.chunks, self.blocks)](
+            u,
+            x,
+            weight,
+            bias,
+            dt,
+            rates,
+            states,
+            totals,
+            *self.sizes,
+            ADJOINT=adjoint,
+            **arguments,
+        )
+        carry_kernel[(self.batch * DIRECTIONS, -(-self.channels // tuning.CARRY_CHANNELS))](
             states,
             totals,
             rates,
@@ -153,36 +136,104 @@ class Scan:
             self.size,
             self.plan.chunks,
             ADJOINT=adjoint,
-            BLOCK_D=self.forward_tile["BLOCK_D"],
-            BLOCK_N=self.forward_tile["BLOCK_N"],
+            BLOCK_D=tuning.CARRY_CHANNELS,
+            BLOCK_N=triton.next_power_of_2(self.size),
             num_warps=1,
         )
 
     def scan_chunks(
         self,
         u: Tensor,
-        x_dbl: Tensor,
+        x: Tensor,
         weight: Tensor,
         bias: Tensor,
         dt: Tensor,
         rates: Tensor,
         skip: Tensor,
         states: Tensor,
-        project: bool,
-        keep_states: bool,
     ) -> Tensor:
         """Scan all chunks from their ``states``; y summed over each pair, ``(2, B, H, W, D)``."""
         y = u.new_empty(2, *u.shape, dtype=torch.float32)
-        tensors = (u, x_dbl, weight, bias, dt, rates, skip, states)
-        flags = {"PROJECT": project, "FROM_ZERO": self.plan.chunks == 1}
-        chunks = self.batch * 2 * self.plan.chunks
-        if tuning.SCAN_IN_STRIPS:
-            work = torch.empty_like(states) if keep_states else states
-            strips = self.strips(tuning.SCAN_STRIP_STEPS, tuning.SCAN_REGISTERS)
-            grid = (chunks, self.strip_blocks)
-            strip_scan_kernel[grid](*tensors, work, y, self.batch, *self.sizes, **flags, **strips)
-        else:
-            grid = (chunks, self.forward_blocks)
-            numbers = (self.batch, *self.sizes, 1)
-            scan_kernel[grid](*tensors, y, *numbers, **flags, **self.forward_tile, num_warps=1)
+        scan_kernel[(self.batch * 2 * self.plan.chunks, self.blocks)](
+            u,
+            x,
+            weight,
+            bias,
+            dt,
+            rates,
+            skip,
+            states,
+            y,
+            self.batch,
+            *self.sizes,
+            FROM_ZERO=self.plan.chunks == 1,
+            **self.forward_strips(x, self.project),
+        )
         return y
+
+    def walk_back(
+        self,
+        grad_y: Tensor,
+        x: Tensor,
+        dt: Tensor,
+        rates: Tensor,
+        skip: Tensor,
+        states: Tensor,
+        carries: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Walk back through all chunks.
+
+        ``dt``, the time steps before softplus, is replaced by their gradients, and ``carries``, the
+        gradients of the states after each chunk, by the chunk's share of the gradient of A.
+
+        Returns
+        -------
+        Tensor, ``(2, B, H, W, D)``
+            Gradient of u, summed over each pair of traversals.
+        Tensor, ``(blocks, B, L, 4, 2 N)``
+            Shares of the gradient of B and C.
+        Tensor, ``(B, chunks, D)``
+            Shares of the gradient of D.
+        """
+        g_u = self.u.new_empty(2, *self.u.shape, dtype=torch.float32)
+        g_bc = dt.new_empty(self.blocks, self.batch, self.pixels, DIRECTIONS, 2 * self.size)
+        g_skip = dt.new_empty(self.batch, self.plan.chunks, self.channels)
+        items = self.batch * 2 * self.plan.chunks * self.blocks
+        programs = min(items, self._resident_programs())
+        notes = 2 + -(-self.plan.length // tuning.WALK_STEPS)
+        scratch = dt.new_empty(programs, self.size, notes, 2 * self.block_channels)
+        height, width, channels, _, chunks, length = self.sizes
+        backward_kernel[(programs,)](
+            grad_y,
+            self.u,
+            x,
+            dt,
+            rates,
+            skip,
+            states,
+            carries,
+            g_u,
+            g_bc,
+            g_skip,
+            scratch,
+            self.batch,
+            height,
+            width,
+            channels,
+            self.rank,
+            self.size,
+            chunks,
+            length,
+            self.blocks,
+            items,
+            FROM_ZERO=chunks == 1,
+            **self.strips(tuning.WALK_STEPS, tuning.WALK_REGISTERS),
+        )
+        return g_u, g_bc, g_skip
+
+    def _resident_programs(self) -> int:
+        """Programs that are launched: each takes several items, and has scratch of its own."""
+        if not self.u.is_cuda:
+            return 3
+        processors: int = torch.cuda.get_device_properties(self.u.device).multi_processor_count
+        return processors * tuning.WALK_PROGRAMS_PER_PROCESSOR
