@@ -16,11 +16,12 @@ def warm_up(backward: bool = True) -> None:
     from napari_swin_umamba.network.cpu import (
         convolution,
         instance_norm,
+        norms,
         pointwise,
         winograd_weight,
     )
     from napari_swin_umamba.network.selective_scan import numba_backend
 
-    for kernels in (convolution, instance_norm, pointwise, winograd_weight):
+    for kernels in (convolution, instance_norm, norms, pointwise, winograd_weight):
         kernels.warm_up()
     numba_backend.warm_up(backward)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from napari_swin_umamba.network.linear import linear
-from napari_swin_umamba.network.norms import gated_norm
+from napari_swin_umamba.network.norms import gated_norm_
 from napari_swin_umamba.network.selective_scan import DIRECTIONS, selective_scan_2d
 
 STATE_SIZE = 16
@@ -69,7 +69,8 @@ class SS2D(nn.Module):
         u = linear(x, weight_u)  # (B, H, W, D)
         z = linear(x, weight_z)  # (B, H, W, D)
 
-        u = functional.silu(self.conv2d(u.permute(0, 3, 1, 2))).permute(0, 2, 3, 1)
+        u = self.conv2d(u.permute(0, 3, 1, 2))
+        u = functional.silu(u, inplace=not torch.is_grad_enabled()).permute(0, 2, 3, 1)
         # x_proj acts on each pixel alone, so one product serves all four directions.
         x_dbl = linear(u, self.x_proj_weight.flatten(0, 1))  # (B, H, W, 4 (R + 2N))
         y = selective_scan_2d(
@@ -81,5 +82,5 @@ class SS2D(nn.Module):
             self.Ds.view(DIRECTIONS, self.inner),
             out_dtype=self.out_norm.weight.dtype,
         )
-        y = gated_norm(self.out_norm, y, z)
+        y = gated_norm_(self.out_norm, y, z)
         return linear(y, self.out_proj.weight)

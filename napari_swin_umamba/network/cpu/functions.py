@@ -68,3 +68,12 @@ def sigmoid(x: Any) -> Any:
     # For x < 0 the numerator is z, for x >= 0 it is 1: e^min(x, 0).
     low = exp2(mul(sub(x, maximum(x, splat(numba.float32(0.0)))), splat(numba.float32(_LOG2E))))
     return div(low, add(one, z))
+
+
+@inline
+def silu(x: Any) -> Any:
+    """``x / (1 + e^-x)`` as ``max(x, 0) - |x| z / (1 + z)`` with ``z = e^-|x|``."""
+    size = absolute(x)
+    z = exp2(mul(size, splat(numba.float32(-_LOG2E))))
+    share = div(z, add(splat(numba.float32(1.0)), z))
+    return sub(maximum(x, splat(numba.float32(0.0))), mul(size, share))
