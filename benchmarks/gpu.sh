@@ -15,10 +15,10 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 began=$(date +%s)
 limit=${SECONDS_IN_ALL:-570}
 out=${1:-${OUT:-build/gpu-results}}
-cache=${CACHE:-build/gpu}
+cache=$(realpath -m "${CACHE:-build/gpu}")
 python=${PYTHON:-python3}
 mkdir -p "$out" "$cache/site"
-export PYTHONPATH="$PWD:$PWD/training:$PWD/$cache/site:$PWD/benchmarks${PYTHONPATH:+:$PYTHONPATH}"
+export PYTHONPATH="$PWD:$PWD/training:$cache/site:$PWD/benchmarks${PYTHONPATH:+:$PYTHONPATH}"
 left() { echo $((limit - $(date +%s) + began)); }
 
 # Without dependencies: torch is there, and must not be replaced.
@@ -33,7 +33,7 @@ if [ "${#missing[@]}" -gt 0 ]; then
     "$python" -m pip install --quiet --no-deps --target "$cache/site" \
         ${source[@]+"${source[@]}"} "${missing[@]}" || echo "not installed: ${missing[*]}"
 fi
-export PATH="$PWD/$cache/site/bin:$PATH"
+export PATH="$cache/site/bin:$PATH"
 
 # The compilers work while the GPU is tested; figures are taken when they are done.
 archive=$(ls "${WHEELS:-$cache}"/mamba_ssm-*.tar.gz 2>/dev/null | tail -1)

@@ -33,6 +33,7 @@ Settings = dict[str, Any]
 AS_THEY_ARE = "as they are"
 FORWARD: dict[str, Settings] = {
     AS_THEY_ARE: {},
+    "wide blocks, however few": {"FEW_BLOCKS": 0},
     "chunks of 128": {"LONGEST_CHUNK": 128},
     "at least 8192 programs": {"ENOUGH_PROGRAMS": 8192},
     "168 registers": {"SCAN_REGISTERS": 168},

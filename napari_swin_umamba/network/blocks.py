@@ -117,8 +117,9 @@ class PatchExpand(nn.Module):
         """Expand features ``(B, H, W, C)``."""
         batch, height, width, _ = x.shape
         s = self.scale
-        x = layer_norm(self.norm, self.subpixels(x)).view(batch, height, width, s, s, -1)
-        return x.transpose(2, 3).reshape(batch, height * s, width * s, -1)
+        fine: Tensor = layer_norm(self.norm, self.subpixels(x)).unflatten(2, (width, s * s))
+        fine = fine.unflatten(3, (s, s)).transpose(2, 3)  # (B, H, s, W, s, E)
+        return fine.reshape(batch, height * s, width * s, fine.shape[-1])
 
     def subpixels(self, x: Tensor) -> Tensor:
         """Compute the fine pixels of each coarse one, neither in their places nor normalised.
@@ -128,9 +129,8 @@ class PatchExpand(nn.Module):
         Tensor, ``(B, H, W s s, E)``
             The s x s fine pixels of a coarse pixel lie one after another, row by row.
         """
-        batch, height, width, _ = x.shape
-        fine = linear(x, self.expand.weight)
-        return fine.reshape(batch, height, width * self.scale**2, -1)
+        fine: Tensor = linear(x, self.expand.weight).unflatten(-1, (self.scale**2, -1))
+        return fine.flatten(2, 3)
 
 
 def drop_path_rates(first: float, last: float, blocks: int) -> list[float]:

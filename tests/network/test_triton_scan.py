@@ -25,7 +25,9 @@ pytestmark = [
 
 def run(command: list[str], interpret: bool) -> str:
     environment = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"}
-    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "training")])
+    environment["PYTHONPATH"] = os.pathsep.join(
+        [str(ROOT), str(ROOT / "training"), os.environ.get("PYTHONPATH", "")]
+    )
     if interpret:
         environment["TRITON_INTERPRET"] = "1"
     result = subprocess.run(

@@ -124,6 +124,18 @@ def test_several_items_of_a_program() -> None:
     check(draw_inputs(3, 4, batch, channels=70, states=2))
 
 
+@pytest.mark.parametrize("channels", [5, 32, 40])
+@torch.no_grad()
+def test_narrow_blocks_where_there_are_few(channels: int) -> None:
+    inputs = spread_time_steps(draw_inputs(3, 5, 1, channels=channels, states=2))
+    plan = triton_tuning.plan_scan(1, 15, channels, keep_states=False)
+    assert plan.channels == triton_tuning.NARROW_CHANNELS
+
+    y = selective_scan_2d(*[x.to(DEVICE, torch.float32) for x in inputs], backend="triton")
+
+    assert relative_error(y.cpu(), reference.forward(*inputs)) <= 1e-5
+
+
 def test_maps_whose_offsets_take_64_bits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(triton_tuning, "LARGEST_OFFSET", 0)
 

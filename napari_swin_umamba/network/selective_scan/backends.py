@@ -107,7 +107,10 @@ def _requested_backend(requested: str, asked_by: str, device: torch.device) -> S
         )
     obstacle = find_obstacle(requested, device)
     if obstacle is not None:
-        raise InputError(f"scan backend {requested!r} (from {asked_by}) cannot be used: {obstacle}")
+        raise InputError(
+            f"scan backend {requested!r} (from {asked_by}) cannot be used: {obstacle}. "
+            "Without that request, the fastest one that works here is taken"
+        )
     return ScanBackend(requested, f"requested by {asked_by}")
 
 

@@ -28,13 +28,10 @@ from napari_swin_umamba.network.selective_scan.triton_common import (
 )
 
 _LN2 = tl.constexpr(0.6931471805599453)
+_NUMBERS = ["batch", "height", "width", "rank", "size", "chunks", "length", "blocks", "items"]
 
 
-@triton.jit(
-    do_not_specialize=[
-        *("batch", "height", "width", "rank", "size", "chunks", "length", "blocks", "items")
-    ]
-)
+@triton.jit(do_not_specialize=_NUMBERS)
 def backward_kernel(
     g_y,
     u,

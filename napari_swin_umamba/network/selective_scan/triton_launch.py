@@ -40,7 +40,7 @@ class Scan:
     def block_channels(self) -> int:
         """Channels of a block."""
         enough: int = triton.next_power_of_2(self.channels)
-        return min(tuning.CHANNELS, max(16, enough))
+        return min(self.plan.channels, max(16, enough))
 
     @property
     def blocks(self) -> int:
@@ -72,11 +72,13 @@ class Scan:
     def forward_strips(self, x: Tensor, project: bool) -> dict[str, Any]:
         """Arguments of a kernel that holds states in registers; ``x`` as it reads it."""
         even = self.rank % 2 == 0 and self.size % 2 == 0
+        narrow = self.plan.channels < tuning.CHANNELS
+        registers = tuning.NARROW_REGISTERS if narrow else tuning.SCAN_REGISTERS
         return {
             "PROJECT": project,
             "RANK": self.rank if project else 0,
             "PAIRED": even and x.data_ptr() % 8 == 0,
-            **self.strips(tuning.SCAN_STEPS, tuning.SCAN_REGISTERS),
+            **self.strips(tuning.SCAN_STEPS, registers),
         }
 
     def new_states(self, elements: int | None = None) -> Tensor:

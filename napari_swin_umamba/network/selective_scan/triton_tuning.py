@@ -15,6 +15,11 @@ SCAN_STEPS = 4
 """Of a strip."""
 SCAN_REGISTERS = 128
 """Of a thread at most (NVIDIA): four warps for each scheduler."""
+FEW_BLOCKS = 16
+"""Below so many, forward blocks are narrow: in place of very short chunks, whose states take long
+to carry from one to the next."""
+NARROW_CHANNELS = 32
+NARROW_REGISTERS = 96
 WALK_STEPS = 4
 WALK_REGISTERS = 255
 WALK_PROGRAMS_PER_PROCESSOR = 8
@@ -40,6 +45,8 @@ class ScanPlan:
     length: int
     """Steps of a chunk."""
     chunks: int
+    channels: int
+    """Of a block at most."""
 
 
 def plan_scan(batch: int, pixels: int, channels: int, keep_states: bool) -> ScanPlan:
@@ -52,8 +59,11 @@ def plan_scan(batch: int, pixels: int, channels: int, keep_states: bool) -> Scan
     keep_states
         Whether the states at the chunk borders are kept for a backward pass.
     """
-    length = LONGEST_KEPT_CHUNK if keep_states else LONGEST_CHUNK
-    blocks = 2 * max(1, batch) * -(-channels // CHANNELS)
+    length, own = (LONGEST_KEPT_CHUNK if keep_states else LONGEST_CHUNK), CHANNELS
+    blocks = 2 * max(1, batch) * -(-channels // own)
+    if blocks < FEW_BLOCKS and not keep_states:
+        own = NARROW_CHANNELS
+        blocks = 2 * max(1, batch) * -(-channels // own)
     while length > SHORTEST_CHUNK and blocks * -(-pixels // length) < ENOUGH_PROGRAMS:
         length //= 2
-    return ScanPlan(length, -(-pixels // length))
+    return ScanPlan(length, -(-pixels // length), own)
