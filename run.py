@@ -250,7 +250,7 @@ def test(arguments: Sequence[str]) -> int:
     python = install(["all", "test"])
     left_out = ["gpu"] + ([] if slow else ["slow"]) + ([] if windows else ["window"])
     marks = " and ".join(f"not {mark}" for mark in left_out)
-    command: list[str | Path] = [python, "-m", "pytest", "--cov", "-m", marks]
+    command: list[str | Path] = [python, "-m", "pytest", "-m", marks]
     # Files side by side, one on each core: most tests keep a single core busy.
     command += ["--numprocesses", "logical", "--maxprocesses", "4", "--dist", "loadfile"]
     command += ["--no-loadscope-reorder"]  # tests/conftest.py has put the long files first

@@ -117,10 +117,10 @@ def test_takes_the_plain_torch_elsewhere(
 
 def test_test_leaves_out_slow_and_gpu_tests(script: ModuleType, ran: list[str]) -> None:
     assert script.test(["-k", "scan"]) == 0
-    assert "-m pytest --cov -m not gpu and not slow --numprocesses" in ran[-1]
+    assert "-m pytest -m not gpu and not slow --numprocesses" in ran[-1]
     assert ran[-1].endswith(" -k scan")
     script.test(["--slow"])
-    assert "-m pytest --cov -m not gpu --numprocesses" in ran[-1]
+    assert "-m pytest -m not gpu --numprocesses" in ran[-1]
 
 
 def test_without_window_libraries_test_says_what_to_install_and_leaves_windows_out(
