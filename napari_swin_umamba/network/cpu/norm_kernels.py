@@ -28,21 +28,26 @@ from napari_swin_umamba.network.cpu.simd import (
 
 
 @inline
-def _means(x: Any, row: Any, count: Any, channels: Any, tile: Any, means: Any) -> None:
-    """Write the means of pixels ``row`` to ``row + count``, 16 at most."""
+def _moments(
+    x: Any, row: Any, count: Any, channels: Any, epsilon: Any, tile: Any, means: Any, inverses: Any
+) -> None:
+    """Write means and inverse deviations of pixels ``row`` to ``row + count``, 16 at most."""
     for r in range(count):
         total = constant(0.0)
         for c in range(0, channels, LANES):
             total = add(total, load(x, (row + r) * channels + c))
         store(tile, r * LANES, total)
     store(means, 0, mul(lane_sums(tile, 0), splat(numba.float32(1.0 / channels))))
-
-
-@inline
-def _invert(squares: Any, channels: Any, epsilon: Any) -> None:
-    """Turn sums of squares into inverse standard deviations."""
+    for r in range(count):
+        mean = splat_from(means, r)
+        squares = constant(0.0)
+        for c in range(0, channels, LANES):
+            centred = sub(load(x, (row + r) * channels + c), mean)
+            squares = fma(centred, centred, squares)
+        store(tile, r * LANES, squares)
+    store(inverses, 0, lane_sums(tile, 0))
     for r in range(LANES):
-        squares[r] = 1.0 / math.sqrt(squares[r] / channels + epsilon)
+        inverses[r] = 1.0 / math.sqrt(inverses[r] / channels + epsilon)
 
 
 def gated_norm_kernel(
@@ -61,16 +66,7 @@ def gated_norm_kernel(
     inverses = np.empty(LANES, np.float32)
     for row in range(first, last, LANES):
         count = min(LANES, last - row)
-        _means(x, row, count, channels, tile, means)
-        for r in range(count):
-            mean = splat_from(means, r)
-            squares = constant(0.0)
-            for c in range(0, channels, LANES):
-                centred = sub(load(x, (row + r) * channels + c), mean)
-                squares = fma(centred, centred, squares)
-            store(tile, r * LANES, squares)
-        store(inverses, 0, lane_sums(tile, 0))
-        _invert(inverses, channels, epsilon)
+        _moments(x, row, count, channels, epsilon, tile, means, inverses)
         for r in range(count):
             mean = splat_from(means, r)
             inverse = splat_from(inverses, r)
@@ -100,22 +96,15 @@ def classify_kernel(
     logits = np.empty(LANES, np.float32)
     for row in range(first, last, LANES):
         count = min(LANES, last - row)
-        _means(x, row, count, channels, tile, means)
+        _moments(x, row, count, channels, epsilon, tile, means, inverses)
         for r in range(count):
             mean = splat_from(means, r)
-            squares = constant(0.0)
-            for c in range(0, channels, LANES):
-                centred = sub(load(x, (row + r) * channels + c), mean)
-                squares = fma(centred, centred, squares)
-            store(tile, r * LANES, squares)
             for k in range(classes):
                 product = constant(0.0)
                 for c in range(0, channels, LANES):
                     centred = sub(load(x, (row + r) * channels + c), mean)
                     product = fma(centred, load(weight, k * channels + c), product)
                 store(products, (k * LANES + r) * LANES, product)
-        store(inverses, 0, lane_sums(tile, 0))
-        _invert(inverses, channels, epsilon)
         for k in range(classes):
             store(logits, 0, lane_sums(products, k * LANES * LANES))
             for r in range(count):
