@@ -16,11 +16,11 @@ import triton
 import triton.language as tl
 
 from napari_swin_umamba.network.selective_scan.triton_common import (
-    advance,
     pixel_at,
     read,
     row_values,
     softplus,
+    strip_inputs,
     time_steps,
     write,
 )
@@ -99,13 +99,20 @@ def summary_kernel(
     total = tl.zeros((BLOCK_D,), tl.float32)
 
     for strip in range((steps + STEPS - 1) // STEPS):
-        rows = ()
-        values = ()
-        for j in tl.static_range(STEPS):
-            rows = rows + (pixel * 4 + k,)
-            values = values + (read(u_at + pixel * channels, mask_d, EVEN),)
-            after = advance(pixel, stride, pixels)
-            pixel = after if EVEN else tl.where(strip * STEPS + j + 1 < steps, after, pixel)
+        rows, values, _places, pixel = strip_inputs(
+            u_at,
+            u_at,  # nothing is written: places are not used
+            pixel,
+            stride,
+            pixels,
+            k,
+            channels,
+            mask_d,
+            strip * STEPS,
+            steps,
+            EVEN,
+            STEPS,
+        )
         befores = time_steps(
             x_at,
             rows,

@@ -82,6 +82,34 @@ def time_step_at(pointer, mask, EVEN: tl.constexpr):
 
 
 @triton.jit
+def strip_inputs(
+    u_at,
+    y_at,
+    pixel,
+    stride,
+    pixels,
+    k,
+    channels,
+    mask_d,
+    first,
+    steps,
+    EVEN: tl.constexpr,
+    STEPS: tl.constexpr,
+):
+    """Walk a strip from step ``first`` on: its rows, u, places in y, and the pixel behind it."""
+    rows = ()
+    values = ()
+    places = ()
+    for j in tl.static_range(STEPS):
+        rows = rows + (pixel * 4 + k,)
+        values = values + (read(u_at + pixel * channels, mask_d, EVEN),)
+        places = places + (y_at + pixel * channels,)
+        after = advance(pixel, stride, pixels)
+        pixel = after if EVEN else tl.where(first + j + 1 < steps, after, pixel)
+    return rows, values, places, pixel
+
+
+@triton.jit
 def row_values(pointer, place, COUNT: tl.constexpr, PAIRED: tl.constexpr):
     """Read COUNT float32 numbers at an offset; with PAIRED two in one load."""
     values = ()

@@ -4,11 +4,11 @@ import triton
 import triton.language as tl
 
 from napari_swin_umamba.network.selective_scan.triton_common import (
-    advance,
     pixel_at,
     read,
     row_values,
     softplus,
+    strip_inputs,
     time_steps,
     write,
 )
@@ -89,15 +89,20 @@ def scan_kernel(
             h = h + (start,)
 
         for strip in range((steps + STEPS - 1) // STEPS):
-            rows = ()
-            values = ()
-            places = ()
-            for j in tl.static_range(STEPS):
-                rows = rows + (pixel * 4 + k,)
-                values = values + (read(u_at + pixel * channels, mask_d, EVEN),)
-                places = places + (y_at + pixel * channels,)
-                after = advance(pixel, stride, pixels)
-                pixel = after if EVEN else tl.where(strip * STEPS + j + 1 < steps, after, pixel)
+            rows, values, places, pixel = strip_inputs(
+                u_at,
+                y_at,
+                pixel,
+                stride,
+                pixels,
+                k,
+                channels,
+                mask_d,
+                strip * STEPS,
+                steps,
+                EVEN,
+                STEPS,
+            )
             befores = time_steps(
                 x_at,
                 rows,
